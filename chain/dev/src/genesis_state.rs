@@ -1,0 +1,67 @@
+//! The state a genesis describes.
+
+use sp_core::storage::Storage;
+use sp_runtime::BuildStorage as _;
+use sp_state_machine::BasicExternalities;
+
+use crate::genesis::Genesis;
+use crate::runtime::pallet::{NetworksAdded, SubnetworkN, TaoWeight, TotalNetworks};
+use crate::runtime::{AccountId, BalancesConfig, Runtime, RuntimeGenesisConfig, SudoConfig, cheats};
+
+/// Holds the hash of the metadata, so that a chain with another runtime has another genesis hash: clients keep
+/// metadata on disk by genesis hash and spec version.
+const METADATA_HASH_KEY: &[u8] = b":violet:metadata_hash";
+
+impl Genesis {
+    /// The state; the same for the same genesis and runtime.
+    pub(crate) fn storage(&self) -> Storage {
+        let balances = self
+            .accounts
+            .iter()
+            .map(|entry| (AccountId::new(entry.account), entry.balance));
+        let config = RuntimeGenesisConfig {
+            balances: BalancesConfig {
+                balances: balances.collect(),
+                ..BalancesConfig::default()
+            },
+            sudo: SudoConfig {
+                key: Some(AccountId::new(self.sudo)),
+            },
+            ..RuntimeGenesisConfig::default()
+        };
+        let mut storage = config.build_storage().expect("a checked genesis can be built");
+        BasicExternalities::execute_with_storage(&mut storage, || {
+            let metadata: Vec<u8> = Runtime::metadata().into();
+            sp_io::storage::set(METADATA_HASH_KEY, &sp_core::blake2_256(&metadata));
+            self.write_subnets();
+        });
+        storage
+    }
+
+    fn write_subnets(&self) {
+        TaoWeight::<Runtime>::put(self.tao_weight);
+        cheats::set_stake_threshold(self.stake_threshold);
+        // Root is a subnet without neurons here.
+        NetworksAdded::<Runtime>::insert(0, true);
+        SubnetworkN::<Runtime>::insert(0, 0);
+        TotalNetworks::<Runtime>::put(1);
+        for subnet in &self.subnets {
+            let (coldkey, hotkey) = (
+                AccountId::new(subnet.owner_coldkey),
+                AccountId::new(subnet.owner_hotkey),
+            );
+            cheats::add_subnet(subnet.netuid, subnet.tempo, &coldkey, &hotkey);
+        }
+        for neuron in &self.neurons {
+            let netuid = neuron.netuid;
+            let hotkey = AccountId::new(neuron.hotkey);
+            let written =
+                cheats::register(netuid, &hotkey, &AccountId::new(neuron.coldkey)).and_then(|uid| {
+                    cheats::set_stake(netuid, &hotkey, neuron.alpha, neuron.root)?;
+                    cheats::set_permit(netuid, uid, neuron.validator_permit)?;
+                    cheats::set_axon(netuid, &hotkey, neuron.axon)
+                });
+            written.expect("a checked genesis names known subnets and no hotkey twice");
+        }
+    }
+}

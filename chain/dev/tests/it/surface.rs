@@ -1,0 +1,241 @@
+//! What the runtime declares, held against what subtensor declares.
+//!
+//! The table is written from subtensor's own metadata at spec version 461: a client that computes a storage key,
+//! reads a default or names a call by index for one must be right for the other.
+
+use subxt::{ArcMetadata, OnlineClient, SubstrateConfig};
+
+use crate::manual;
+
+const I: &str = "Identity";
+const B: &str = "Blake2_128Concat";
+const T: &str = "Twox64Concat";
+const ZERO_ACCOUNT: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+/// Name, hashers, default in hex (`None` for an entry that may be absent), size of a plain value.
+const STORAGE: &[(&str, &[&str], Option<&str>)] = &[
+    ("SubnetworkN", &[I], Some("0000")),
+    ("Keys", &[I, I], Some(ZERO_ACCOUNT)),
+    ("Uids", &[I, B], None),
+    ("IsNetworkMember", &[B, I], Some("00")),
+    ("Active", &[I], Some("00")),
+    ("ValidatorPermit", &[I], Some("00")),
+    ("ValidatorTrust", &[I], Some("00")),
+    ("Consensus", &[I], Some("00")),
+    ("Dividends", &[I], Some("00")),
+    ("Incentive", &[I], Some("00")),
+    ("LastUpdate", &[I], Some("00")),
+    ("Emission", &[I], Some("00")),
+    ("BlockAtRegistration", &[I, I], Some("0000000000000000")),
+    ("Axons", &[I, B], None),
+    ("Owner", &[B], Some(ZERO_ACCOUNT)),
+    ("OwnedHotkeys", &[B], Some("00")),
+    ("Weights", &[I, I], Some("00")),
+    ("TotalHotkeyAlpha", &[B, I], Some("0000000000000000")),
+    ("ParentKeys", &[B, I], Some("00")),
+    ("ChildKeys", &[B, I], Some("00")),
+    ("TaoWeight", &[], Some("fc62e03efa3c7c0d")),
+    ("StakeThreshold", &[], Some("0000000000000000")),
+    ("TotalNetworks", &[], Some("0000")),
+    ("NetworksAdded", &[I], Some("00")),
+    ("NetworkRegisteredAt", &[I], Some("0000000000000000")),
+    ("SubnetOwner", &[I], Some(ZERO_ACCOUNT)),
+    ("SubnetOwnerHotkey", &[I], Some(ZERO_ACCOUNT)),
+    // 360, as on the main network; a chain built for fast blocks has 10.
+    ("Tempo", &[I], Some("6801")),
+    ("BlocksSinceLastStep", &[I], Some("0000000000000000")),
+    ("LastMechansimStepBlock", &[I], Some("0000000000000000")),
+    ("Kappa", &[I], Some("ff7f")),
+    ("ImmunityPeriod", &[I], Some("0010")),
+    ("MaxAllowedUids", &[I], Some("0001")),
+    ("MaxAllowedValidators", &[I], Some("8000")),
+    ("MinAllowedWeights", &[I], Some("0004")),
+    ("WeightsVersionKey", &[I], Some("0000000000000000")),
+    ("WeightsSetRateLimit", &[I], Some("6400000000000000")),
+    ("CommitRevealWeightsEnabled", &[I], Some("01")),
+    ("CommitRevealWeightsVersion", &[], Some("0400")),
+    ("RevealPeriodEpochs", &[T], Some("0100000000000000")),
+    ("ActivityCutoffFactorMilli", &[I], Some("41360000")),
+    ("ServingRateLimit", &[I], Some("3200000000000000")),
+    ("MechanismCountCurrent", &[T], Some("01")),
+    ("TokenSymbol", &[I], Some("10f09d9c8f")),
+];
+
+const PALLETS: &[(&str, u8)] = &[
+    ("System", 0),
+    ("Timestamp", 2),
+    ("Balances", 5),
+    ("TransactionPayment", 6),
+    ("SubtensorModule", 7),
+    ("Utility", 11),
+    ("Sudo", 12),
+];
+
+const GRAPH: &[&str] = &[
+    "netuid",
+    "name",
+    "symbol",
+    "identity",
+    "network_registered_at",
+    "owner_hotkey",
+    "owner_coldkey",
+    "block",
+    "tempo",
+    "last_step",
+    "blocks_since_last_step",
+    "subnet_emission",
+    "alpha_in",
+    "alpha_out",
+    "tao_in",
+    "alpha_out_emission",
+    "alpha_in_emission",
+    "tao_in_emission",
+    "pending_alpha_emission",
+    "pending_root_emission",
+    "subnet_volume",
+    "moving_price",
+    "rho",
+    "kappa",
+    "min_allowed_weights",
+    "max_weights_limit",
+    "weights_version",
+    "weights_rate_limit",
+    "activity_cutoff",
+    "max_validators",
+    "num_uids",
+    "max_uids",
+    "burn",
+    "difficulty",
+    "registration_allowed",
+    "pow_registration_allowed",
+    "immunity_period",
+    "min_difficulty",
+    "max_difficulty",
+    "min_burn",
+    "max_burn",
+    "adjustment_alpha",
+    "adjustment_interval",
+    "target_regs_per_interval",
+    "max_regs_per_block",
+    "serving_rate_limit",
+    "commit_reveal_weights_enabled",
+    "commit_reveal_period",
+    "liquid_alpha_enabled",
+    "alpha_high",
+    "alpha_low",
+    "bonds_moving_avg",
+    "hotkeys",
+    "coldkeys",
+    "identities",
+    "axons",
+    "active",
+    "validator_permit",
+    "pruning_score",
+    "last_update",
+    "emission",
+    "dividends",
+    "incentives",
+    "consensus",
+    "trust",
+    "rank",
+    "block_at_registration",
+    "alpha_stake",
+    "tao_stake",
+    "total_stake",
+    "tao_dividends_per_hotkey",
+    "alpha_dividends_per_hotkey",
+    "validators",
+    "commitments",
+    "collateral_locked",
+    "collateral_min",
+    "collateral_earned",
+];
+
+async fn metadata() -> ArcMetadata {
+    let chain = manual().await;
+    let api = OnlineClient::<SubstrateConfig>::from_insecure_url(chain.ws_url())
+        .await
+        .unwrap();
+    api.at_current_block().await.unwrap().metadata()
+}
+
+#[tokio::test]
+async fn storage_is_named_hashed_and_defaulted_as_on_the_chain() {
+    let metadata = metadata().await;
+    let pallet = metadata.pallet_by_name("SubtensorModule").unwrap();
+    let entries = pallet.storage().unwrap().entries();
+    let ours: Vec<(String, Vec<String>, Option<String>)> = entries
+        .iter()
+        .map(|entry| {
+            let hashers = entry.keys().map(|key| format!("{:?}", key.hasher)).collect();
+            (
+                entry.name().to_owned(),
+                hashers,
+                entry.default_value().map(hex::encode),
+            )
+        })
+        .collect();
+    for (name, hashers, default) in STORAGE {
+        let (_, our_hashers, our_default) = ours.iter().find(|(ours, ..)| ours == name).expect(name);
+        assert_eq!(our_hashers, hashers, "{name}");
+        assert_eq!(our_default.as_deref(), *default, "{name}");
+    }
+    assert_eq!(ours.len(), STORAGE.len(), "an entry is not in the table");
+}
+
+#[tokio::test]
+async fn pallets_calls_events_and_errors_have_the_chains_indices() {
+    let metadata = metadata().await;
+    for (name, index) in PALLETS {
+        assert_eq!(
+            metadata.pallet_by_name(name).expect(name).call_index(),
+            *index,
+            "{name}"
+        );
+    }
+    let pallet = metadata.pallet_by_name("SubtensorModule").unwrap();
+    let indices = |variants: &[scale_info::Variant<scale_info::form::PortableForm>]| -> Vec<(String, u8)> {
+        variants
+            .iter()
+            .map(|variant| (variant.name.clone(), variant.index))
+            .collect()
+    };
+    assert_eq!(
+        indices(pallet.call_variants().unwrap()),
+        [("serve_axon".to_owned(), 4)]
+    );
+    let events = indices(pallet.event_variants().unwrap());
+    assert_eq!(
+        events,
+        [("NeuronRegistered".to_owned(), 7), ("AxonServed".to_owned(), 29)]
+    );
+    let errors = indices(pallet.error_variants().unwrap());
+    let expected = [
+        ("InvalidIpType", 1),
+        ("InvalidIpAddress", 2),
+        ("InvalidPort", 3),
+        ("HotKeyNotRegisteredInNetwork", 6),
+        ("ServingRateLimitExceeded", 31),
+    ];
+    assert_eq!(errors, expected.map(|(name, index)| (name.to_owned(), index)));
+}
+
+#[tokio::test]
+async fn the_selective_metagraph_has_the_chains_fields() {
+    let metadata = metadata().await;
+    let types = metadata.types();
+    let graph = types
+        .types
+        .iter()
+        .find(|ty| ty.ty.path.ident().as_deref() == Some("SelectiveMetagraph"))
+        .unwrap();
+    let scale_info::TypeDef::Composite(graph) = &graph.ty.type_def else {
+        panic!("not a struct")
+    };
+    let names: Vec<&str> = graph
+        .fields
+        .iter()
+        .map(|field| field.name.as_deref().unwrap())
+        .collect();
+    assert_eq!(names, GRAPH);
+}

@@ -1,0 +1,246 @@
+//! The client of one chain: blocks, metadata and snapshots. Every read of one operation is at one block; nothing is
+//! cached but metadata, which belongs to a runtime and not to a block.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use codec::{Decode as _, Encode as _};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use subxt::ext::jsonrpsee::core::params::ArrayParams;
+use tokio::sync::Mutex;
+
+use crate::error::Error;
+use crate::heads::FinalizedHeads;
+use crate::rpc::Link;
+use crate::runtime::Runtime;
+use crate::snapshot;
+use crate::types::{BlockHash, BlockRef, NetUid, Snapshot};
+
+/// The newest metadata format that is read; 14 is the oldest, and it describes no runtime API.
+const METADATA_VERSIONS: std::ops::RangeInclusive<u32> = 14..=16;
+/// How many runtimes are remembered. An upgrade needs two.
+const RUNTIMES: usize = 4;
+
+/// A connection to a chain. Cheap to clone; clones share the connection.
+#[derive(Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    link: Link,
+    genesis: BlockHash,
+    runtimes: Mutex<BTreeMap<u32, Arc<Runtime>>>,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("genesis", &self.inner.genesis)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// Connects to the first of these `ws://` or `wss://` endpoints that answers. The others take over when it
+    /// fails; all of them must serve the same chain.
+    pub async fn connect(endpoints: &[String]) -> Result<Self, Error> {
+        let link = Link::connect(endpoints).await?;
+        let genesis = parse_hash("chain_getBlockHash", link.genesis())?;
+        let inner = Inner {
+            link,
+            genesis,
+            runtimes: Mutex::default(),
+        };
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// The hash of block 0, which names the chain.
+    pub fn genesis_hash(&self) -> BlockHash {
+        self.inner.genesis
+    }
+
+    /// The newest finalized block.
+    pub async fn finalized(&self) -> Result<BlockRef, Error> {
+        #[derive(Deserialize)]
+        struct Header {
+            number: String,
+        }
+        let hash: BlockHash = self.ask("chain_getFinalizedHead", |_| ()).await?;
+        let header: Option<Header> = self
+            .ask("chain_getHeader", |params| insert(params, &hash.to_string()))
+            .await?;
+        let wrong = |what: &'static str| Error::Response {
+            method: "chain_getHeader",
+            source: what.into(),
+        };
+        let header = header.ok_or_else(|| wrong("the node does not know its finalized block"))?;
+        let digits = header
+            .number
+            .strip_prefix("0x")
+            .ok_or_else(|| wrong("the number is not hex"))?;
+        let number = u32::from_str_radix(digits, 16).map_err(|_| wrong("the number is not hex"))?;
+        Ok(BlockRef { number, hash })
+    }
+
+    /// The finalized block with this number; `None` when it is not finalized yet.
+    pub async fn block_at(&self, number: u32) -> Result<Option<BlockRef>, Error> {
+        // Asked first: the node answers for unfinalized numbers too, and that answer may change.
+        let finalized = self.finalized().await?;
+        if number >= finalized.number {
+            return Ok((number == finalized.number).then_some(finalized));
+        }
+        let hash: Option<BlockHash> = self
+            .ask("chain_getBlockHash", |params| insert(params, &number))
+            .await?;
+        Ok(hash.map(|hash| BlockRef { number, hash }))
+    }
+
+    /// Finalized blocks as they come, for as long as they are asked for.
+    pub fn finalized_heads(&self) -> FinalizedHeads {
+        FinalizedHeads::new(self.clone())
+    }
+
+    /// The version of the runtime that answers for the state of this block.
+    pub async fn spec_version(&self, block: BlockRef) -> Result<u32, Error> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Version {
+            spec_version: u32,
+        }
+        let at = block.hash.to_string();
+        let version: Version = self
+            .ask("state_getRuntimeVersion", |params| insert(params, &at))
+            .await?;
+        Ok(version.spec_version)
+    }
+
+    /// The subnet at this block: one `get_selective_metagraph`, and one read of the scalars that it does not carry.
+    ///
+    /// Errors: [`Error::NoSuchSubnet`], [`Error::Missing`] when the runtime lacks an item that is read,
+    /// [`Error::StateDiscarded`] for a block too old for the node, and what the connection may do.
+    pub async fn snapshot(&self, netuid: NetUid, block: BlockRef) -> Result<Snapshot, Error> {
+        snapshot::read(self, netuid, block).await
+    }
+
+    /// The newest metadata of the runtime of this block, in SCALE (from the magic `meta` on).
+    pub async fn metadata(&self, block: BlockRef) -> Result<Vec<u8>, Error> {
+        let versions = self.call(block, "Metadata_metadata_versions", &[]).await?;
+        let versions = Vec::<u32>::decode(&mut &*versions).map_err(|error| Error::Metadata(error.into()))?;
+        let newest = versions
+            .into_iter()
+            .filter(|version| METADATA_VERSIONS.contains(version))
+            .max();
+        let newest =
+            newest.ok_or_else(|| Error::Metadata("no version between 14 and 16 is offered".into()))?;
+        let opaque = self
+            .call(block, "Metadata_metadata_at_version", &newest.encode())
+            .await?;
+        let opaque =
+            Option::<Vec<u8>>::decode(&mut &*opaque).map_err(|error| Error::Metadata(error.into()))?;
+        opaque.ok_or_else(|| Error::Metadata("an offered version is absent".into()))
+    }
+
+    /// The runtime of this block, its metadata fetched once per version.
+    pub(crate) async fn runtime(&self, block: BlockRef) -> Result<Arc<Runtime>, Error> {
+        let spec_version = self.spec_version(block).await?;
+        // Held while fetching, so that who comes meanwhile waits for the same metadata instead of asking too.
+        let mut runtimes = self.inner.runtimes.lock().await;
+        if let Some(runtime) = runtimes.get(&spec_version) {
+            return Ok(Arc::clone(runtime));
+        }
+        let runtime = Arc::new(Runtime::new(spec_version, &self.metadata(block).await?)?);
+        tracing::info!(spec_version, block = block.number, "metadata of a new runtime");
+        runtimes.insert(spec_version, Arc::clone(&runtime));
+        while runtimes.len() > RUNTIMES {
+            runtimes.pop_first();
+        }
+        Ok(runtime)
+    }
+
+    /// Calls a runtime API by its full name with encoded arguments.
+    pub(crate) async fn call(&self, block: BlockRef, name: &str, arguments: &[u8]) -> Result<Vec<u8>, Error> {
+        let arguments = format!("0x{}", hex::encode(arguments));
+        let at = block.hash.to_string();
+        let answer: String = self
+            .ask("state_call", |params| {
+                insert(params, name);
+                insert(params, &arguments);
+                insert(params, &at);
+            })
+            .await?;
+        parse_hex("state_call", &answer)
+    }
+
+    /// The stored bytes under these keys at one block, in the order of the keys.
+    pub(crate) async fn stored(
+        &self,
+        block: BlockRef,
+        keys: &[Vec<u8>],
+    ) -> Result<Vec<Option<Vec<u8>>>, Error> {
+        const METHOD: &str = "state_queryStorageAt";
+        #[derive(Deserialize)]
+        struct ChangeSet {
+            changes: Vec<(String, Option<String>)>,
+        }
+        let keys: Vec<String> = keys.iter().map(|key| format!("0x{}", hex::encode(key))).collect();
+        let at = block.hash.to_string();
+        let sets: Vec<ChangeSet> = self
+            .ask(METHOD, |params| {
+                insert(params, &keys);
+                insert(params, &at);
+            })
+            .await?;
+        let changes: BTreeMap<String, Option<String>> =
+            sets.into_iter().flat_map(|set| set.changes).collect();
+        keys.iter()
+            .map(|key| {
+                let value = changes.get(key).ok_or_else(|| Error::Response {
+                    method: METHOD,
+                    source: "a key that was asked for is absent".into(),
+                })?;
+                value.as_deref().map(|value| parse_hex(METHOD, value)).transpose()
+            })
+            .collect()
+    }
+
+    pub(crate) fn link(&self) -> &Link {
+        &self.inner.link
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        method: &'static str,
+        fill: impl FnOnce(&mut ArrayParams),
+    ) -> Result<T, Error> {
+        let mut params = ArrayParams::new();
+        fill(&mut params);
+        self.inner.link.request(method, &params).await
+    }
+}
+
+fn insert<T: serde::Serialize + ?Sized>(params: &mut ArrayParams, value: &T) {
+    params
+        .insert(value)
+        .expect("texts, numbers and lists of texts are JSON");
+}
+
+fn parse_hex(method: &'static str, text: &str) -> Result<Vec<u8>, Error> {
+    let digits = text.strip_prefix("0x").unwrap_or(text);
+    hex::decode(digits).map_err(|error| Error::Response {
+        method,
+        source: error.into(),
+    })
+}
+
+fn parse_hash(method: &'static str, text: &str) -> Result<BlockHash, Error> {
+    text.parse()
+        .map_err(|error: crate::types::ParseError| Error::Response {
+            method,
+            source: error.into(),
+        })
+}

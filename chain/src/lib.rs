@@ -1,0 +1,26 @@
+//! A Bittensor subnet as plain values: reads subtensor, signs and verifies as its neurons do.
+//!
+//! This crate knows nothing of any product built on it, and it is the only one that knows subxt: no type of
+//! subxt is in its interface. It reads the chain by name from the live metadata and refuses to guess.
+
+pub mod btauth;
+mod client;
+mod error;
+mod heads;
+pub mod keys;
+mod rpc;
+mod runtime;
+mod shape;
+mod snapshot;
+pub mod surface;
+pub mod types;
+pub mod wallet;
+
+pub use client::Client;
+pub use error::{Error, Source};
+pub use heads::FinalizedHeads;
+pub use keys::{KeyError, Keypair, VrfProof, verify};
+pub use types::{
+    Axon, BlockHash, BlockRef, Coldkey, CryptoType, Hotkey, NetUid, Neuron, ParseError, Rao, Snapshot, Uid,
+};
+pub use wallet::Wallet;

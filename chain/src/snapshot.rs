@@ -1,0 +1,398 @@
+//! A subnet at one block, from the runtime's selective metagraph. Columns shorter than the subnet read as zero, as
+//! the chain itself reads them; fields that a newer runtime appends are passed over.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use scale_decode::DecodeAsType;
+
+use crate::client::Client;
+use crate::error::Error;
+use crate::types::{Axon, BlockRef, Coldkey, Hotkey, NetUid, Neuron, Rao, Snapshot, Uid};
+
+pub(crate) const API: &str = "SubnetInfoRuntimeApi";
+pub(crate) const METHOD: &str = "get_selective_metagraph";
+pub(crate) const PALLET: &str = "SubtensorModule";
+
+/// The positions of the fields below in `SelectiveMetagraph`; the chain fills no others.
+const FIELDS: [u16; 21] = [
+    0, 5, 6, 7, 8, 26, 46, 52, 53, 55, 56, 57, 59, 60, 61, 62, 63, 66, 67, 68, 69,
+];
+
+/// What is wanted of `SelectiveMetagraph`. Compact integers and newtypes decode into plain ones.
+#[derive(DecodeAsType)]
+struct Selective {
+    netuid: u16,
+    owner_hotkey: Option<[u8; 32]>,
+    owner_coldkey: Option<[u8; 32]>,
+    block: Option<u64>,
+    tempo: Option<u16>,
+    weights_version: Option<u64>,
+    commit_reveal_weights_enabled: Option<bool>,
+    hotkeys: Option<Vec<[u8; 32]>>,
+    coldkeys: Option<Vec<[u8; 32]>>,
+    axons: Option<Vec<AxonInfo>>,
+    active: Option<Vec<bool>>,
+    validator_permit: Option<Vec<bool>>,
+    last_update: Option<Vec<u64>>,
+    emission: Option<Vec<u64>>,
+    dividends: Option<Vec<u16>>,
+    incentives: Option<Vec<u16>>,
+    consensus: Option<Vec<u16>>,
+    block_at_registration: Option<Vec<u64>>,
+    alpha_stake: Option<Vec<u64>>,
+    tao_stake: Option<Vec<u64>>,
+    total_stake: Option<Vec<u64>>,
+}
+
+/// What is wanted of `AxonInfo`.
+#[derive(Clone, Copy, DecodeAsType)]
+struct AxonInfo {
+    ip: u128,
+    port: u16,
+    ip_type: u8,
+    protocol: u8,
+}
+
+/// Reads the snapshot: the runtime's version, then metagraph and scalars side by side, all at `block`.
+pub(crate) async fn read(client: &Client, netuid: NetUid, block: BlockRef) -> Result<Snapshot, Error> {
+    let runtime = client.runtime(block).await?;
+    let (name, arguments) = runtime.api_input(API, METHOD, (netuid.0, FIELDS.to_vec()))?;
+    let keys = [
+        runtime.storage_key(PALLET, "StakeThreshold", ())?,
+        runtime.storage_key(PALLET, "TaoWeight", ())?,
+    ];
+    let (metagraph, stored) =
+        tokio::try_join!(client.call(block, &name, &arguments), client.stored(block, &keys))?;
+
+    let scalar = |entry, at: usize| {
+        runtime.storage_value::<u64>(PALLET, entry, stored.get(at).and_then(Option::as_deref))
+    };
+    let (stake_threshold, tao_weight) = (scalar("StakeThreshold", 0)?, scalar("TaoWeight", 1)?);
+    let selective: Option<Selective> = runtime.api_output(API, METHOD, &metagraph)?;
+    let selective = selective.ok_or(Error::NoSuchSubnet { netuid, block })?;
+    assemble(
+        runtime.spec_version,
+        netuid,
+        block,
+        selective,
+        Rao(stake_threshold),
+        tao_weight,
+    )
+}
+
+fn assemble(
+    spec_version: u32,
+    netuid: NetUid,
+    block: BlockRef,
+    from: Selective,
+    stake_threshold: Rao,
+    tao_weight: u64,
+) -> Result<Snapshot, Error> {
+    // A field that was asked for and stayed empty is one that this runtime no longer fills.
+    let missing = |field: &str| Error::Missing {
+        item: format!("{API}.{METHOD}.{field}"),
+        spec_version,
+    };
+    macro_rules! taken {
+        ($($field:ident),* $(,)?) => { $( let $field = from.$field.ok_or_else(|| missing(stringify!($field)))?; )* };
+    }
+    taken! {
+        owner_hotkey, owner_coldkey, tempo, weights_version, commit_reveal_weights_enabled, hotkeys, coldkeys, axons,
+        active, validator_permit, last_update, emission, dividends, incentives, consensus, block_at_registration,
+        alpha_stake, tao_stake, total_stake,
+    }
+    let at = from.block.ok_or_else(|| missing("block"))?;
+
+    let inconsistent = |what| Error::Inconsistent { netuid, what };
+    if from.netuid != netuid.0 {
+        return Err(inconsistent("it is of another subnet"));
+    }
+    if at != u64::from(block.number) {
+        return Err(inconsistent("it is of another block"));
+    }
+    if coldkeys.len() != hotkeys.len() {
+        return Err(inconsistent("hotkeys and coldkeys differ in number"));
+    }
+    if hotkeys.len() > usize::from(u16::MAX) {
+        return Err(inconsistent("more neurons than uids"));
+    }
+
+    let neurons = (0_u16..)
+        .zip(hotkeys.into_iter().zip(coldkeys))
+        .map(|(uid, (hotkey, coldkey))| {
+            let i = usize::from(uid);
+            Neuron {
+                uid: Uid(uid),
+                hotkey: Hotkey(hotkey),
+                coldkey: Coldkey(coldkey),
+                stake: Rao(cell(&total_stake, i)),
+                alpha_stake: Rao(cell(&alpha_stake, i)),
+                tao_stake: Rao(cell(&tao_stake, i)),
+                validator_permit: cell(&validator_permit, i),
+                active: cell(&active, i),
+                registered_at: cell(&block_at_registration, i),
+                last_update: cell(&last_update, i),
+                incentive: cell(&incentives, i),
+                dividends: cell(&dividends, i),
+                consensus: cell(&consensus, i),
+                emission: cell(&emission, i),
+                axon: axons.get(i).and_then(serving),
+            }
+        })
+        .collect();
+
+    Ok(Snapshot {
+        netuid,
+        block,
+        spec_version,
+        tempo,
+        owner_hotkey: Hotkey(owner_hotkey),
+        owner_coldkey: Coldkey(owner_coldkey),
+        stake_threshold,
+        tao_weight,
+        commit_reveal: commit_reveal_weights_enabled,
+        weights_version,
+        neurons,
+    })
+}
+
+fn cell<T: Copy + Default>(column: &[T], at: usize) -> T {
+    column.get(at).copied().unwrap_or_default()
+}
+
+/// The address of a neuron that serves; an axon of zeros is how the chain says that it does not.
+fn serving(axon: &AxonInfo) -> Option<Axon> {
+    if axon.ip == 0 || axon.port == 0 {
+        return None;
+    }
+    let ip = match axon.ip_type {
+        4 => IpAddr::V4(Ipv4Addr::from(u32::try_from(axon.ip).ok()?)),
+        6 => IpAddr::V6(Ipv6Addr::from(axon.ip)),
+        _ => return None,
+    };
+    Some(Axon {
+        ip,
+        port: axon.port,
+        protocol: axon.protocol,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use codec::{Compact, Encode};
+    use scale_decode::error::ErrorKind;
+    use scale_info::{MetaType, PortableRegistry, Registry, TypeInfo};
+
+    use super::*;
+
+    /// As the newest runtimes name their integers.
+    #[derive(Clone, Copy, Encode, TypeInfo, codec::CompactAs)]
+    struct TaoBalance(u64);
+
+    #[derive(Encode, TypeInfo)]
+    struct AccountId32([u8; 32]);
+
+    /// More fields than are wanted, in another order.
+    #[derive(Encode, TypeInfo)]
+    struct ChainAxon {
+        block: u64,
+        version: u32,
+        ip: u128,
+        port: u16,
+        ip_type: u8,
+        protocol: u8,
+        placeholder: u8,
+    }
+
+    /// The columns of a metagraph: `hotkeys` neurons, every other vector one shorter.
+    #[derive(Encode, TypeInfo)]
+    struct Whole {
+        netuid: Compact<u16>,
+        name: Option<Vec<Compact<u8>>>,
+        owner_hotkey: Option<AccountId32>,
+        owner_coldkey: Option<AccountId32>,
+        block: Option<Compact<u64>>,
+        tempo: Option<Compact<u16>>,
+        weights_version: Option<Compact<u64>>,
+        commit_reveal_weights_enabled: Option<bool>,
+        hotkeys: Option<Vec<AccountId32>>,
+        coldkeys: Option<Vec<AccountId32>>,
+        axons: Option<Vec<ChainAxon>>,
+        active: Option<Vec<bool>>,
+        validator_permit: Option<Vec<bool>>,
+        last_update: Option<Vec<Compact<u64>>>,
+        emission: Option<Vec<Compact<TaoBalance>>>,
+        dividends: Option<Vec<Compact<u16>>>,
+        incentives: Option<Vec<Compact<u16>>>,
+        consensus: Option<Vec<Compact<u16>>>,
+        block_at_registration: Option<Vec<Compact<u64>>>,
+        alpha_stake: Option<Vec<Compact<TaoBalance>>>,
+        tao_stake: Option<Vec<Compact<TaoBalance>>>,
+        total_stake: Option<Vec<Compact<TaoBalance>>>,
+        appended_by_a_newer_runtime: Option<Vec<u128>>,
+    }
+
+    #[derive(Encode, TypeInfo)]
+    struct WithoutStake {
+        netuid: Compact<u16>,
+    }
+
+    fn whole() -> Whole {
+        let tao = |amount| Some(vec![Compact(TaoBalance(amount))]);
+        Whole {
+            netuid: Compact(7),
+            name: None,
+            owner_hotkey: Some(AccountId32([1; 32])),
+            owner_coldkey: Some(AccountId32([2; 32])),
+            block: Some(Compact(100)),
+            tempo: Some(Compact(360)),
+            weights_version: Some(Compact(3)),
+            commit_reveal_weights_enabled: Some(true),
+            hotkeys: Some(vec![AccountId32([3; 32]), AccountId32([4; 32])]),
+            coldkeys: Some(vec![AccountId32([5; 32]), AccountId32([6; 32])]),
+            axons: Some(vec![ChainAxon {
+                block: 1,
+                version: 2,
+                ip: 0x7f00_0002,
+                port: 8091,
+                ip_type: 4,
+                protocol: 1,
+                placeholder: 0,
+            }]),
+            active: Some(vec![true]),
+            validator_permit: Some(vec![true]),
+            last_update: Some(vec![Compact(90)]),
+            emission: tao(11),
+            dividends: Some(vec![Compact(12)]),
+            incentives: Some(vec![Compact(13)]),
+            consensus: Some(vec![Compact(14)]),
+            block_at_registration: Some(vec![Compact(15)]),
+            alpha_stake: tao(16),
+            tao_stake: tao(u64::MAX),
+            total_stake: tao(18),
+            appended_by_a_newer_runtime: Some(vec![1]),
+        }
+    }
+
+    fn decode<T: Encode + TypeInfo + 'static>(value: &T) -> Result<Selective, scale_decode::Error> {
+        let mut registry = Registry::new();
+        let id = registry.register_type(&MetaType::new::<T>()).id;
+        let types = PortableRegistry::from(registry);
+        Selective::decode_as_type(&mut value.encode().as_slice(), id, &types)
+    }
+
+    fn snapshot(value: &Whole, number: u32, netuid: u16) -> Result<Snapshot, Error> {
+        let block = BlockRef {
+            number,
+            hash: crate::types::BlockHash([9; 32]),
+        };
+        assemble(461, NetUid(netuid), block, decode(value).unwrap(), Rao(19), 20)
+    }
+
+    #[test]
+    fn newtypes_short_columns_and_appended_fields_are_read() {
+        let snapshot = snapshot(&whole(), 100, 7).unwrap();
+        assert_eq!(
+            (
+                snapshot.owner_hotkey,
+                snapshot.owner_coldkey,
+                snapshot.tempo,
+                snapshot.spec_version
+            ),
+            (Hotkey([1; 32]), Coldkey([2; 32]), 360, 461)
+        );
+        assert!(snapshot.commit_reveal);
+        let first = Neuron {
+            uid: Uid(0),
+            hotkey: Hotkey([3; 32]),
+            coldkey: Coldkey([5; 32]),
+            stake: Rao(18),
+            alpha_stake: Rao(16),
+            tao_stake: Rao(u64::MAX),
+            validator_permit: true,
+            active: true,
+            registered_at: 15,
+            last_update: 90,
+            incentive: 13,
+            dividends: 12,
+            consensus: 14,
+            emission: 11,
+            axon: Some(Axon {
+                ip: "127.0.0.2".parse().unwrap(),
+                port: 8091,
+                protocol: 1,
+            }),
+        };
+        assert_eq!(snapshot.by_hotkey(&Hotkey([3; 32])), Some(&first));
+        let second = snapshot.by_uid(Uid(1)).unwrap();
+        assert_eq!(
+            (second.hotkey, second.stake, second.axon),
+            (Hotkey([4; 32]), Rao(0), None)
+        );
+        assert!(!second.validator_permit && !second.active);
+        assert_eq!(snapshot.by_hotkey(&Hotkey([5; 32])), None);
+        assert_eq!(snapshot.by_uid(Uid(2)), None);
+        let json = serde_json::to_string(&snapshot).unwrap();
+        assert_eq!(serde_json::from_str::<Snapshot>(&json).unwrap(), snapshot);
+    }
+
+    #[test]
+    fn answer_for_another_question_is_inconsistent() {
+        assert!(matches!(
+            snapshot(&whole(), 101, 7),
+            Err(Error::Inconsistent { .. })
+        ));
+        assert!(matches!(
+            snapshot(&whole(), 100, 8),
+            Err(Error::Inconsistent { .. })
+        ));
+        let uneven = Whole {
+            coldkeys: Some(vec![]),
+            ..whole()
+        };
+        assert!(matches!(
+            snapshot(&uneven, 100, 7),
+            Err(Error::Inconsistent { .. })
+        ));
+    }
+
+    #[test]
+    fn what_the_chain_no_longer_fills_is_missing_by_name() {
+        let emptied = Whole {
+            total_stake: None,
+            ..whole()
+        };
+        let error = snapshot(&emptied, 100, 7).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "SubnetInfoRuntimeApi.get_selective_metagraph.total_stake is missing in runtime 461"
+        );
+        let error = decode(&WithoutStake { netuid: Compact(7) }).err().unwrap();
+        assert!(
+            matches!(error.kind(), ErrorKind::CannotFindField { .. }),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn axons_that_serve_nothing_are_none() {
+        let axon = AxonInfo {
+            ip: 1,
+            port: 1,
+            ip_type: 6,
+            protocol: 0,
+        };
+        assert_eq!(serving(&axon).unwrap().ip, "::1".parse::<IpAddr>().unwrap());
+        assert_eq!(serving(&AxonInfo { port: 0, ..axon }), None);
+        assert_eq!(serving(&AxonInfo { ip: 0, ..axon }), None);
+        assert_eq!(serving(&AxonInfo { ip_type: 5, ..axon }), None);
+        assert_eq!(
+            serving(&AxonInfo {
+                ip: 1 << 32,
+                ip_type: 4,
+                ..axon
+            }),
+            None
+        );
+    }
+}

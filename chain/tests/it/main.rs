@@ -1,0 +1,10 @@
+//! Tests of the crate from outside: signed requests, keys, wallets, and the client against a real dev chain.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
+mod btauth;
+mod client;
+mod endpoints;
+mod keys;
+mod surface;
+mod types;
+mod wallet;

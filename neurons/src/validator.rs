@@ -1,0 +1,169 @@
+//! The reference validator: takes finished tasks, judges each answer, and posts signed evaluations.
+//! Sets no weights, and abstains where its judge cannot say anything.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+use violet_chain::Keypair;
+
+use crate::client::{ClientError, LONG_POLL, ServerClient};
+use crate::engines::Catalogue;
+use crate::judge::Judge;
+use crate::signing::{evaluation_digest, evaluation_message};
+use crate::wire::{Evaluation, EvaluationReceipt, JudgeTask, JudgeTasks, Score, signature_text};
+use crate::worklist::{Bounds, Outcome, Piece, Trade, work_off};
+
+/// How long an evaluation is repeated while the server does not take it.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How a validator works.
+#[derive(Clone, Debug)]
+pub struct ValidatorOptions {
+    /// The server's address, e.g. `http://127.0.0.1:8000`.
+    pub server: String,
+    /// The hotkey that holds a validator permit on the subnet.
+    pub keypair: Arc<Keypair>,
+    /// How many tasks are judged at the same time, at least 1.
+    pub capacity: usize,
+    /// What answers are judged against.
+    pub catalogue: Catalogue,
+    /// How long tasks in hand may still take after the stop.
+    pub grace: Duration,
+}
+
+impl ValidatorOptions {
+    /// A validator with capacity 2 and 10 s of grace.
+    pub fn new(server: impl Into<String>, keypair: Keypair, catalogue: Catalogue) -> Self {
+        let keypair = Arc::new(keypair);
+        Self {
+            server: server.into(),
+            keypair,
+            capacity: 2,
+            catalogue,
+            grace: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Why a validator cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum ValidatorError {
+    /// The server's address is wrong, or what answers there is no such server.
+    #[error("cannot judge for {server}")]
+    Server {
+        server: String,
+        #[source]
+        source: ClientError,
+    },
+}
+
+/// The reference validator.
+#[derive(Debug)]
+pub struct Validator {
+    options: ValidatorOptions,
+}
+
+impl Validator {
+    /// A validator that does nothing until it is run.
+    pub fn new(options: ValidatorOptions) -> Self {
+        Self { options }
+    }
+
+    /// Judges until `stop` is cancelled. Waits for the server and for its own permit as long as it takes. After the
+    /// stop it finishes what it has in hand within the grace.
+    pub async fn run(self, stop: CancellationToken) -> Result<(), ValidatorError> {
+        let ValidatorOptions {
+            server,
+            keypair,
+            capacity,
+            catalogue,
+            grace,
+        } = self.options;
+        let client = match ServerClient::connect_patiently(&server, &keypair, &stop).await {
+            Ok(Some(client)) => client,
+            Ok(None) => return Ok(()),
+            Err(source) => return Err(ValidatorError::Server { server, source }),
+        };
+        let hotkey = keypair.hotkey();
+        tracing::info!(%hotkey, netuid = %client.netuid(), server, capacity, "validator started");
+        let bench = Arc::new(Bench {
+            client,
+            judge: Judge::new(catalogue),
+        });
+        work_off(bench, &Bounds { capacity, grace }, &AtomicUsize::new(0), &stop).await;
+        tracing::info!(%hotkey, "validator stopped");
+        Ok(())
+    }
+}
+
+/// What a running validator works with.
+struct Bench {
+    client: ServerClient,
+    judge: Judge,
+}
+
+impl Piece for JudgeTask {
+    fn id(&self) -> Uuid {
+        self.task.task_id
+    }
+}
+
+impl Trade for Bench {
+    type Piece = JudgeTask;
+
+    async fn fetch(&self) -> Result<Vec<JudgeTask>, ClientError> {
+        let target = format!("/api/v1/validator/tasks?wait={}", LONG_POLL.as_secs());
+        Ok(self.client.poll::<JudgeTasks>(&target).await?.tasks)
+    }
+
+    async fn work(&self, judged: JudgeTask, abandon: CancellationToken) -> Outcome {
+        tokio::select! {
+            () = abandon.cancelled() => Outcome::Again,
+            outcome = self.evaluate(&judged) => outcome,
+        }
+    }
+}
+
+impl Bench {
+    async fn evaluate(&self, judged: &JudgeTask) -> Outcome {
+        let task_id = judged.task.task_id;
+        let scores = self.judge.evaluate(judged).await;
+        let evaluation = Evaluation {
+            task_id,
+            scores: &scores,
+            signature: self.signature(task_id, &scores),
+        };
+        let posted = self
+            .client
+            .post_patiently("/api/v1/validator/evaluations", &evaluation, PATIENCE)
+            .await;
+        match posted {
+            Ok(EvaluationReceipt {
+                accepted,
+                replaced,
+                reason,
+            }) => {
+                let judged = scores.iter().filter(|score| score.score.is_some()).count();
+                let abstained = scores.len() - judged;
+                let reason = reason.unwrap_or_default();
+                tracing::info!(task.id = %task_id, judged, abstained, accepted, replaced, reason, "evaluated");
+                Outcome::Done
+            }
+            // Also when an answer has come meanwhile (422): the next delivery has it.
+            Err(error) => {
+                tracing::warn!(task.id = %task_id, error = &error as &dyn Error, "the evaluation was not taken");
+                Outcome::Again
+            }
+        }
+    }
+
+    fn signature(&self, task_id: Uuid, scores: &[Score]) -> String {
+        let digest = evaluation_digest(scores.iter().map(|score| (score.hotkey, score.score)));
+        let message = evaluation_message(self.client.netuid(), task_id, &digest);
+        signature_text(&self.client.keypair().sign(&message))
+    }
+}

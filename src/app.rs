@@ -1,0 +1,163 @@
+//! What the running service is made of; made once, passed everywhere.
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::PgPool;
+use tokio::sync::mpsc;
+use violet_chain::{Hotkey, Keypair};
+
+use crate::{
+    config::Config,
+    domain::routing::Rule,
+    services::{
+        accepting, answering,
+        batch::{self, Batcher, Inbox},
+        evaluating,
+        hub::{Hub, Topic},
+        keys::KeyCache,
+        nonces,
+        roster::Roster,
+        snapshots::Snapshots,
+    },
+};
+
+/// A cheap handle to everything that services need.
+#[derive(Clone, Debug)]
+pub struct App(Arc<Parts>);
+
+/// The parts of a running service.
+#[derive(Debug)]
+pub struct Parts {
+    /// Settings.
+    pub config: Config,
+    /// The routing rule that they make.
+    pub rule: Rule,
+    /// Connections for reading and for rare writes.
+    pub db: PgPool,
+    /// The one source of time.
+    pub clock: Clock,
+    /// The server's own hotkey: receiver of signed requests, signer of records.
+    pub keypair: Keypair,
+    /// Its public half.
+    pub hotkey: Hotkey,
+    /// Wake-ups.
+    pub hub: Arc<Hub>,
+    /// The metagraph and the randomness in force.
+    pub snapshots: Snapshots,
+    /// Miners that can be drawn.
+    pub roster: Roster,
+    /// API keys looked up lately.
+    pub keys: KeyCache,
+    /// Group commit of submissions.
+    pub accepting: Batcher<accepting::Submission, accepting::Accepted>,
+    /// Group commit of answers.
+    pub answering: Batcher<answering::Submitted, answering::Receipt>,
+    /// Group commit of evaluations.
+    pub evaluating: Batcher<evaluating::Submitted, evaluating::Receipt>,
+    /// Group commit of nonces.
+    pub nonces: Batcher<nonces::Nonce, nonces::Seen>,
+}
+
+/// The other ends of the queues in [`Parts`]; the workers empty them.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "each is the other end of the field of the same name")]
+pub struct Inboxes {
+    pub accepting: Inbox<accepting::Submission, accepting::Accepted>,
+    pub answering: Inbox<answering::Submitted, answering::Receipt>,
+    pub evaluating: Inbox<evaluating::Submitted, evaluating::Receipt>,
+    pub nonces: Inbox<nonces::Nonce, nonces::Seen>,
+    pub outbox: mpsc::UnboundedReceiver<Topic>,
+}
+
+impl App {
+    /// Puts a service together; nothing runs yet.
+    pub fn new(config: Config, db: PgPool, keypair: Keypair) -> (Self, Inboxes) {
+        let (hub, outbox) = Hub::new();
+        let size = config.tasks.queue;
+        let (accepting, accepting_inbox) = batch::queue(size);
+        let (answering, answering_inbox) = batch::queue(size);
+        let (evaluating, evaluating_inbox) = batch::queue(size);
+        let (nonces, nonces_inbox) = batch::queue(size);
+        let app = Self(Arc::new(Parts {
+            rule: config.rule(),
+            clock: Clock::default(),
+            hotkey: keypair.hotkey(),
+            keypair,
+            hub: Arc::new(hub),
+            snapshots: Snapshots::new(Duration::from_secs(config.chain.snapshot_limit_seconds)),
+            roster: Roster::default(),
+            keys: KeyCache::new(Duration::from_secs(config.identity.key_cache_seconds)),
+            accepting,
+            answering,
+            evaluating,
+            nonces,
+            db,
+            config,
+        }));
+        let inboxes = Inboxes {
+            accepting: accepting_inbox,
+            answering: answering_inbox,
+            evaluating: evaluating_inbox,
+            nonces: nonces_inbox,
+            outbox,
+        };
+        (app, inboxes)
+    }
+}
+
+impl std::ops::Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+/// The one source of time: the system's, corrected to the database's, so that all replicas agree. A test moves it.
+#[derive(Debug, Default)]
+pub struct Clock {
+    offset_micros: AtomicI64,
+    moved_micros: AtomicI64,
+}
+
+impl Clock {
+    /// The time now, as the database would tell it.
+    pub fn now(&self) -> DateTime<Utc> {
+        let correction = self.offset_micros.load(Ordering::Relaxed) + self.moved_micros.load(Ordering::Relaxed);
+        Self::system() + TimeDelta::microseconds(correction)
+    }
+
+    /// Nanoseconds since 1970.
+    pub fn now_nanos(&self) -> u64 {
+        u64::try_from(self.now().timestamp_nanos_opt().unwrap_or(i64::MAX)).unwrap_or(0)
+    }
+
+    /// Takes a measurement: what the database said between two looks at the system's clock.
+    pub fn measure(&self, before: DateTime<Utc>, database: DateTime<Utc>, after: DateTime<Utc>) {
+        let middle = before + (after - before) / 2;
+        let offset = (database - middle).num_microseconds().unwrap_or(i64::MAX);
+        self.offset_micros.store(offset, Ordering::Relaxed);
+    }
+
+    /// How far the system's clock is from the database's.
+    pub fn skew(&self) -> Duration {
+        Duration::from_micros(self.offset_micros.load(Ordering::Relaxed).unsigned_abs())
+    }
+
+    /// Moves time, for a test.
+    pub fn advance(&self, by: TimeDelta) {
+        self.moved_micros.fetch_add(by.num_microseconds().unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// The system's own time, uncorrected.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the system clock")]
+    pub fn system() -> DateTime<Utc> {
+        Utc::now()
+    }
+}

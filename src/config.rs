@@ -1,0 +1,214 @@
+//! Settings: the embedded defaults, then a file, then the environment, into one validated value.
+//!
+//! The only reader of the environment.
+use std::{path::Path, time::Duration};
+
+use figment::{
+    Figment,
+    providers::{Env, Format, Toml},
+};
+use serde::Deserialize;
+
+use crate::domain::{TaskType, routing::Rule};
+
+const DEFAULTS: &str = include_str!("../config/default.toml");
+
+/// Every setting; `config/default.toml` says what each one means.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml documents each field once")]
+pub struct Config {
+    pub netuid: u16,
+    pub server: Server,
+    pub database: Database,
+    pub chain: Chain,
+    pub identity: Identity,
+    pub tasks: Tasks,
+    pub routing: Routing,
+    pub consensus: Consensus,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml documents each field once")]
+pub struct Server {
+    pub host: String,
+    pub port: u16,
+    pub longest_wait_seconds: u64,
+    pub drain_seconds: u64,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml documents each field once")]
+pub struct Database {
+    pub url: String,
+    pub connections: u32,
+}
+
+impl std::fmt::Debug for Database {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The URL may hold a password.
+        f.debug_struct("Database").field("connections", &self.connections).finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml documents each field once")]
+pub struct Chain {
+    pub endpoints: Vec<String>,
+    pub snapshot_limit_seconds: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml documents each field once")]
+pub struct Identity {
+    pub signature_age_seconds: u64,
+    pub signature_ahead_seconds: u64,
+    pub signed_body_bytes: usize,
+    pub validator_stake_rao: u64,
+    pub argon2_memory_kib: u32,
+    pub argon2_passes: u32,
+    pub argon2_lanes: u32,
+    pub key_cache_seconds: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml documents each field once")]
+pub struct Tasks {
+    pub text_characters: usize,
+    pub text_bytes: usize,
+    pub text_shortest: usize,
+    pub idempotency_seconds: u64,
+    pub silence_seconds: u64,
+    pub queue: usize,
+    pub served_seconds: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml documents each field once")]
+pub struct Routing {
+    pub stake: u32,
+    pub performance: u32,
+    pub floor: u32,
+    pub capacity_limit: u16,
+    pub snapshot_interval: u32,
+    pub heartbeat_ttl_seconds: u32,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml documents each field once")]
+pub struct Consensus {
+    pub text_translation: u16,
+}
+
+/// Why the settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file or a variable that does not parse; names it.
+    #[error("settings")]
+    Figment(#[from] Box<figment::Error>),
+    /// Values that do not fit together.
+    #[error("settings: {0}")]
+    Invalid(String),
+}
+
+impl Config {
+    /// Reads the defaults, then `file`, then `VIOLET_…` and the names that users of the original have set.
+    ///
+    /// # Errors
+    /// Names the setting that is unknown, malformed or out of range.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let mut figment = Figment::from(Toml::string(DEFAULTS));
+        if let Some(file) = file {
+            figment = figment.merge(Toml::file_exact(file));
+        }
+        figment = figment
+            .merge(Env::raw().only(&["DATABASE_URL"]).map(|_| "database.url".into()))
+            .merge(Env::prefixed("VIOLET_").split("__").ignore(&["TEST_DATABASE_URL", "LOG"]));
+        Self::from_figment(&figment)
+    }
+
+    /// The defaults alone: what tests start from.
+    ///
+    /// # Panics
+    /// Never: a test reads the embedded file.
+    pub fn defaults() -> Self {
+        Self::from_figment(&Figment::from(Toml::string(DEFAULTS))).expect("the embedded defaults are valid")
+    }
+
+    fn from_figment(figment: &Figment) -> Result<Self, ConfigError> {
+        let config: Self = figment.extract().map_err(Box::new)?;
+        config.rule().validate().map_err(ConfigError::Invalid)?;
+        if config.tasks.text_shortest > config.tasks.text_characters {
+            return Err(ConfigError::Invalid("tasks.text_shortest is above tasks.text_characters".into()));
+        }
+        Ok(config)
+    }
+
+    /// The routing rule that these settings make.
+    pub fn rule(&self) -> Rule {
+        let Routing { stake, performance, floor, capacity_limit, snapshot_interval, heartbeat_ttl_seconds } =
+            self.routing;
+        Rule {
+            netuid: self.netuid,
+            name: "stake-mix/1".into(),
+            stake,
+            performance,
+            floor,
+            capacity_limit,
+            snapshot_interval,
+            heartbeat_ttl_seconds,
+        }
+    }
+
+    /// The least consensus that approves a task of this type.
+    pub fn threshold(&self, task_type: TaskType) -> u16 {
+        match task_type {
+            TaskType::TextTranslation => self.consensus.text_translation,
+        }
+    }
+
+    /// Longest that a request may be held.
+    pub fn longest_wait(&self) -> Duration {
+        Duration::from_secs(self.server.longest_wait_seconds)
+    }
+}
+
+/// Which log lines are shown: `VIOLET_LOG` (or `RUST_LOG`) in tracing's syntax, else `LOG_LEVEL`, else `info`.
+#[expect(clippy::disallowed_methods, reason = "this file is the reader of the environment")]
+pub fn log_filter() -> String {
+    ["VIOLET_LOG", "RUST_LOG", "LOG_LEVEL"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+        .map_or_else(|| "info".into(), |value| value.to_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_valid() {
+        assert_eq!(Config::defaults().server.port, 8000);
+    }
+
+    #[test]
+    fn weights_that_do_not_add_up_are_refused() {
+        let figment = Figment::from(Toml::string(DEFAULTS)).merge(("routing.stake", 1));
+        let error = Config::from_figment(&figment).unwrap_err();
+        assert!(error.to_string().contains("add up to 500001"), "{error}");
+    }
+
+    #[test]
+    fn an_unknown_setting_is_refused() {
+        let figment = Figment::from(Toml::string(DEFAULTS)).merge(("server.prot", 1));
+        let error = Config::from_figment(&figment).unwrap_err();
+        assert!(format!("{error:?}").contains("prot"), "{error:?}");
+    }
+}

@@ -1,0 +1,118 @@
+//! What a task needs and what an engine offers; and the model ids that exist at all.
+use codec::{Decode, Encode};
+use serde::{Deserialize, Serialize};
+
+use super::TaskType;
+
+/// The longest language tag that is taken.
+pub const LONGEST_LANGUAGE: usize = 10;
+/// The longest model id that is taken.
+pub const LONGEST_MODEL: usize = 255;
+
+/// What a miner must be able to do to be eligible for a task.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Encode, Decode, Serialize)]
+pub struct Capability {
+    /// The type of the task.
+    pub task_type: TaskType,
+    /// The language of the input.
+    pub source_language: String,
+    /// The language of the output, for translations.
+    pub target_language: Option<String>,
+    /// Only this model will do; `None` when any will.
+    pub model: Option<String>,
+}
+
+/// One engine of a miner, as its heartbeat declares it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Offer {
+    /// The program that does the work.
+    pub engine: String,
+    /// What it runs; results name it.
+    pub model_id: String,
+    /// The type of task that it does.
+    pub task_type: TaskType,
+    /// Languages, for types with one language.
+    #[serde(default)]
+    pub languages: Vec<String>,
+    /// Pairs of source and target language, for translations.
+    #[serde(default)]
+    pub pairs: Vec<(String, String)>,
+    /// The largest input it takes, in bytes.
+    pub max_input_bytes: u64,
+}
+
+impl Offer {
+    /// Whether this engine can do a task that needs `capability` with an input of `input_bytes`.
+    pub fn serves(&self, capability: &Capability) -> bool {
+        let Capability { task_type, source_language, target_language, model } = capability;
+        let languages = match target_language {
+            Some(target) => self.pairs.iter().any(|(from, to)| from == source_language && to == target),
+            None => self.languages.iter().any(|language| language == source_language),
+        };
+        *task_type == self.task_type && languages && model.as_ref().is_none_or(|model| *model == self.model_id)
+    }
+}
+
+/// Whether `tag` looks like a language tag: 2 or 3 letters, then subtags; `en`, `pt-br`.
+pub fn is_language(tag: &str) -> bool {
+    let mut parts = tag.split('-');
+    let primary = parts.next().unwrap_or_default();
+    tag.len() <= LONGEST_LANGUAGE
+        && matches!(primary.len(), 2 | 3)
+        && primary.bytes().all(|byte| byte.is_ascii_lowercase())
+        && parts.all(|part| {
+            (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        })
+}
+
+/// Model ids that users of the original API send, whether or not somebody serves them right now.
+pub fn known_models(task_type: TaskType) -> &'static [&'static str] {
+    match task_type {
+        TaskType::TextTranslation => &[
+            "facebook/mbart-large-50-many-to-many-mmt",
+            "t5-small",
+            "Helsinki-NLP/opus-mt-en-es",
+            "Helsinki-NLP/opus-mt-en-fr",
+            "Helsinki-NLP/opus-mt-en-de",
+            "Helsinki-NLP/opus-mt-en-zh",
+        ],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn language_tags() {
+        for good in ["en", "es", "haw", "pt-BR", "zh-hant"] {
+            assert!(is_language(good), "{good}");
+        }
+        for bad in ["", "e", "EN", "english", "en-", "en_US", "en-waytoolong", "e\0", "en es"] {
+            assert!(!is_language(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_offer_serves_its_pairs_only() {
+        let offer = Offer {
+            engine: "apertium".into(),
+            model_id: "apertium/eng-spa".into(),
+            task_type: TaskType::TextTranslation,
+            languages: vec![],
+            pairs: vec![("en".into(), "es".into())],
+            max_input_bytes: 1000,
+        };
+        let wanted = Capability {
+            task_type: TaskType::TextTranslation,
+            source_language: "en".into(),
+            target_language: Some("es".into()),
+            model: None,
+        };
+        assert!(offer.serves(&wanted));
+        assert!(!offer.serves(&Capability { target_language: Some("fr".into()), ..wanted.clone() }));
+        assert!(!offer.serves(&Capability { source_language: "es".into(), ..wanted.clone() }));
+        assert!(offer.serves(&Capability { model: Some("apertium/eng-spa".into()), ..wanted.clone() }));
+        assert!(!offer.serves(&Capability { model: Some("t5-small".into()), ..wanted }));
+    }
+}

@@ -1,0 +1,208 @@
+//! The canonical encoding of what is recorded: SCALE of ("violet/record/1", record).
+//!
+//! A record is immutable; its encoding is a leaf of the batch that it was committed with.
+use codec::{Decode, Encode};
+use violet_chain::{BlockHash, CryptoType, Hotkey};
+
+use super::{
+    TaskState, blake2b_256,
+    capability::Capability,
+    routing::{Candidate, Rule},
+    task::Reason,
+};
+
+const VERSION: &str = "violet/record/1";
+
+/// One entry of the log.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, serde::Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Record {
+    /// The parameters of routing, whenever they change.
+    #[codec(index = 0)]
+    Rule(Rule),
+    /// The randomness of a snapshot, committed when it is made.
+    #[codec(index = 1)]
+    Base(Base),
+    /// Who stood for election, with everything the weights are computed from.
+    #[codec(index = 2)]
+    CandidateSet(CandidateSet),
+    /// Who was chosen.
+    #[codec(index = 3)]
+    Draw(Draw),
+    /// How a task ended.
+    #[codec(index = 4)]
+    Settlement(Settlement),
+}
+
+/// The randomness of one snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, serde::Serialize)]
+pub struct Base {
+    /// The subnet.
+    pub netuid: u16,
+    /// The snapshot's block, a multiple of the rule's interval.
+    pub block: u32,
+    /// Its hash.
+    pub block_hash: BlockHash,
+    /// Whose VRF it is.
+    pub server: Hotkey,
+    /// BLAKE2b-256 of the base; the base itself is published two snapshots later.
+    pub commitment: Digest,
+}
+
+/// The miners that were eligible for a capability, frozen at most once a second.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, serde::Serialize)]
+pub struct CandidateSet {
+    /// The subnet.
+    pub netuid: u16,
+    /// Digest of the rule in force.
+    pub rule: Digest,
+    /// The snapshot that stake and registration come from.
+    pub block: u32,
+    /// What they are able to do.
+    pub capability: Capability,
+    /// In uid order.
+    pub candidates: Vec<Candidate>,
+}
+
+/// A draw of miners for a task.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, serde::Serialize)]
+pub struct Draw {
+    /// The subnet.
+    pub netuid: u16,
+    /// The task.
+    pub task: [u8; 16],
+    /// 0 for the first draw of a task, then 1, 2 …
+    pub draw: u32,
+    /// Ties the draw to the request.
+    pub request: Digest,
+    /// Whether the client put entropy of its own into the request; without it the draw is not grinding-proof.
+    pub client_entropy: bool,
+    /// The snapshot whose base was in force.
+    pub block: u32,
+    /// The base's commitment.
+    pub base: Digest,
+    /// Digest of the candidate set.
+    pub candidate_set: Digest,
+    /// The slots to fill: all at first, later those whose miner did not answer.
+    pub slots: Vec<u8>,
+    /// Candidates that filled up or left since the set was frozen.
+    pub skipped: Vec<u16>,
+    /// The uids chosen, in order; the first fills the first slot.
+    pub chosen: Vec<u16>,
+    /// Unix time in milliseconds.
+    pub at: u64,
+}
+
+/// How a task ended, with what it was decided on.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, serde::Serialize)]
+pub struct Settlement {
+    /// The subnet.
+    pub netuid: u16,
+    /// The task.
+    pub task: [u8; 16],
+    /// How it ended; `done` when there is no verdict.
+    pub outcome: TaskState,
+    /// Why there is no verdict, or no answer.
+    pub reason: Option<Reason>,
+    /// The least consensus that approves, 0..=65535.
+    pub threshold: u16,
+    /// Stake of the validators that might judge, in rao.
+    pub eligible_stake: u128,
+    /// The answers, in the order of arrival.
+    pub answers: Vec<Answer>,
+    /// The evaluations, in the order of the validators' hotkeys.
+    pub evaluations: Vec<Evaluation>,
+    /// Unix time in milliseconds.
+    pub at: u64,
+}
+
+/// An answer, as a settlement names it.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, serde::Serialize)]
+pub struct Answer {
+    /// Who answered.
+    pub hotkey: Hotkey,
+    /// BLAKE2b-256 of the answer's canonical JSON.
+    pub digest: Digest,
+    /// The miner's signature over it.
+    pub signature: Signature,
+    /// The stake-weighted median of its scores, when there is a verdict.
+    pub consensus: Option<u16>,
+}
+
+/// One validator's scores, as a settlement names them.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, serde::Serialize)]
+pub struct Evaluation {
+    /// Who judged.
+    pub hotkey: Hotkey,
+    /// Its stake when the task was done, in rao.
+    pub stake: u64,
+    /// One for each answer, in their order; `None` is an abstention.
+    pub scores: Vec<Option<u16>>,
+    /// The validator's signature over its scores.
+    pub signature: Signature,
+}
+
+/// A signature and its scheme.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, serde::Serialize)]
+pub struct Signature {
+    /// The scheme.
+    pub crypto: CryptoType,
+    /// 64 bytes.
+    #[serde(with = "hex::serde")]
+    pub bytes: [u8; 64],
+}
+
+/// 32 bytes, shown as hex.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Encode, Decode, serde::Serialize)]
+#[serde(transparent)]
+pub struct Digest(#[serde(with = "hex::serde")] pub [u8; 32]);
+
+impl Record {
+    /// The canonical bytes.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        (VERSION, self).encode()
+    }
+
+    /// Reads canonical bytes back.
+    ///
+    /// # Errors
+    /// When they are of another version, malformed, or followed by more.
+    pub fn from_bytes(mut bytes: &[u8]) -> Result<Self, codec::Error> {
+        let (version, record) = <(String, Self)>::decode(&mut bytes)?;
+        if version != VERSION {
+            return Err("a record of another version".into());
+        }
+        if !bytes.is_empty() {
+            return Err("bytes after the end of the record".into());
+        }
+        Ok(record)
+    }
+
+    /// BLAKE2b-256 of the canonical bytes: how records name each other.
+    pub fn digest(&self) -> Digest {
+        Digest(blake2b_256(&[&self.to_bytes()]))
+    }
+
+    /// The name of its kind.
+    pub fn kind(&self) -> RecordKind {
+        match self {
+            Self::Rule(_) => RecordKind::Rule,
+            Self::Base(_) => RecordKind::Base,
+            Self::CandidateSet(_) => RecordKind::CandidateSet,
+            Self::Draw(_) => RecordKind::Draw,
+            Self::Settlement(_) => RecordKind::Settlement,
+        }
+    }
+}
+
+/// The kinds of records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, sqlx::Type, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "record_kind", rename_all = "snake_case")]
+pub enum RecordKind {
+    Rule,
+    Base,
+    CandidateSet,
+    Draw,
+    Settlement,
+}

@@ -1,0 +1,283 @@
+//! The life of a task: what it may be, what it may become, and how long it may take.
+use std::time::Duration;
+
+use codec::{Decode, Encode};
+use serde::{Deserialize, Serialize};
+
+/// How many miners work on a task unless its owner says otherwise.
+pub const DEFAULT_MINERS: u8 = 3;
+/// The most miners that one task may ask for.
+pub const MOST_MINERS: u8 = 10;
+/// Draws per slot: the first miner and two replacements.
+pub const DRAWS_PER_SLOT: u8 = 3;
+/// A task that nobody could be drawn for fails after this long.
+pub const PENDING_LIMIT: Duration = Duration::from_secs(3600);
+
+/// What a task asks for. The wire names are those of the original API.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    sqlx::Type,
+    utoipa::ToSchema,
+    Encode,
+    Decode,
+)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "task_type", rename_all = "snake_case")]
+pub enum TaskType {
+    /// A text in one language becomes a text in another.
+    #[codec(index = 3)]
+    TextTranslation,
+}
+
+impl TaskType {
+    /// Every type, in the order of the documentation.
+    pub const ALL: &[Self] = &[Self::TextTranslation];
+
+    /// The name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::TextTranslation => "text_translation",
+        }
+    }
+
+    /// What is usual for an input of `size` units, in milliseconds: half of the speed score is given at it.
+    ///
+    /// Sizes are characters for text. The constants are what the offline engines of the default set need
+    /// (a cold start of some hundred milliseconds, then about a millisecond a character).
+    pub fn usual_millis(self, size: u64) -> u64 {
+        match self {
+            Self::TextTranslation => 500 + size,
+        }
+    }
+
+    /// How long a miner has from assignment to answer.
+    pub fn deadline(self, size: u64) -> Duration {
+        match self {
+            Self::TextTranslation => Duration::from_secs(60) + Duration::from_millis(20 * size),
+        }
+    }
+}
+
+/// How urgent its owner says a task is. Ageing lifts old tasks, so nothing starves.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    sqlx::Type,
+    utoipa::ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "task_priority", rename_all = "snake_case")]
+pub enum Priority {
+    /// After everything else.
+    Low,
+    /// The default.
+    #[default]
+    Normal,
+    /// Before normal.
+    High,
+    /// Before everything.
+    Urgent,
+}
+
+impl std::str::FromStr for Priority {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        match name {
+            "low" => Ok(Self::Low),
+            "normal" => Ok(Self::Normal),
+            "high" => Ok(Self::High),
+            "urgent" => Ok(Self::Urgent),
+            _ => Err(()),
+        }
+    }
+}
+
+/// Where a task is, as its owner sees it. Derived from rows, never stored.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema, Encode, Decode,
+)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "task_state", rename_all = "snake_case")]
+pub enum TaskState {
+    /// Stored; no eligible miner exists right now.
+    Pending,
+    /// Miners were drawn.
+    Assigned,
+    /// A miner was seen to have it.
+    InProgress,
+    /// A first valid answer can be read.
+    Completed,
+    /// Every assignment is answered, expired or refused.
+    Done,
+    /// The validators' consensus reached the threshold.
+    Approved,
+    /// The validators' consensus stayed below the threshold.
+    Rejected,
+    /// Nobody could do it; the reason says why.
+    Failed,
+    /// Withdrawn by its owner.
+    Cancelled,
+}
+
+impl TaskState {
+    /// Every state.
+    pub const ALL: &[Self] = &[
+        Self::Pending,
+        Self::Assigned,
+        Self::InProgress,
+        Self::Completed,
+        Self::Done,
+        Self::Approved,
+        Self::Rejected,
+        Self::Failed,
+        Self::Cancelled,
+    ];
+
+    /// Whether a task in this state may go to `next`.
+    pub fn may_become(self, next: Self) -> bool {
+        use TaskState::{
+            Approved, Assigned, Cancelled, Completed, Done, Failed, InProgress, Pending, Rejected,
+        };
+        match self {
+            Pending => matches!(next, Assigned | Failed | Cancelled),
+            // An answer may be the first sign of life, and the only one that was outstanding.
+            Assigned => matches!(next, InProgress | Completed | Done | Failed | Cancelled),
+            InProgress => matches!(next, Completed | Done | Failed | Cancelled),
+            Completed => matches!(next, Done | Cancelled),
+            Done => matches!(next, Approved | Rejected | Cancelled),
+            Approved | Rejected | Failed | Cancelled => false,
+        }
+    }
+
+    /// Whether nothing follows. (`done` also ends when it is settled without a verdict.)
+    pub fn is_terminal(self) -> bool {
+        matches!(self, Self::Approved | Self::Rejected | Self::Failed | Self::Cancelled)
+    }
+
+    /// The name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Assigned => "assigned",
+            Self::InProgress => "in_progress",
+            Self::Completed => "completed",
+            Self::Done => "done",
+            Self::Approved => "approved",
+            Self::Rejected => "rejected",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// What the open row of a live task says about it.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// Draws made so far.
+    pub draws: u32,
+    /// Assignments that are neither answered, expired nor refused.
+    pub outstanding: u16,
+    /// Valid answers stored.
+    pub answered: u16,
+    /// Whether a miner was seen to have it.
+    pub seen: bool,
+    /// Whether all assignments ended.
+    pub done: bool,
+}
+
+impl Progress {
+    /// The state of a task that has not ended.
+    pub fn state(self) -> TaskState {
+        let Self { draws, outstanding: _, answered, seen, done } = self;
+        if done {
+            TaskState::Done
+        } else if answered > 0 {
+            TaskState::Completed
+        } else if seen {
+            TaskState::InProgress
+        } else if draws > 0 {
+            TaskState::Assigned
+        } else {
+            TaskState::Pending
+        }
+    }
+}
+
+/// Why a task ended, or why it has no verdict.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema, Encode, Decode,
+)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "task_reason", rename_all = "snake_case")]
+pub enum Reason {
+    /// No miner that can do it appeared in time.
+    NoEligibleMiner,
+    /// Every miner that was drawn expired or refused.
+    NoAnswer,
+    /// The owner withdrew it.
+    Cancelled,
+    /// Validators with more than half of the stake did not judge in time.
+    Quorum,
+    /// Validators with half of the stake or more had no judge for it.
+    Abstained,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_transition_is_decided() {
+        use TaskState::{
+            Approved, Assigned, Cancelled, Completed, Done, Failed, InProgress, Pending, Rejected,
+        };
+        let legal = [
+            (Pending, vec![Assigned, Failed, Cancelled]),
+            (Assigned, vec![InProgress, Completed, Done, Failed, Cancelled]),
+            (InProgress, vec![Completed, Done, Failed, Cancelled]),
+            (Completed, vec![Done, Cancelled]),
+            (Done, vec![Approved, Rejected, Cancelled]),
+            (Approved, vec![]),
+            (Rejected, vec![]),
+            (Failed, vec![]),
+            (Cancelled, vec![]),
+        ];
+        assert_eq!(legal.len(), TaskState::ALL.len());
+        for (from, to) in legal {
+            for next in TaskState::ALL {
+                assert_eq!(from.may_become(*next), to.contains(next), "{from:?} to {next:?}");
+            }
+            assert_eq!(from.is_terminal(), to.is_empty());
+        }
+    }
+
+    #[test]
+    fn the_state_follows_from_the_open_row() {
+        let new = Progress { draws: 0, outstanding: 0, answered: 0, seen: false, done: false };
+        assert_eq!(new.state(), TaskState::Pending);
+        let drawn = Progress { draws: 1, outstanding: 3, ..new };
+        assert_eq!(drawn.state(), TaskState::Assigned);
+        assert_eq!(Progress { seen: true, ..drawn }.state(), TaskState::InProgress);
+        let first = Progress { answered: 1, outstanding: 2, ..drawn };
+        assert_eq!(first.state(), TaskState::Completed);
+        assert_eq!(Progress { done: true, outstanding: 0, ..first }.state(), TaskState::Done);
+    }
+}

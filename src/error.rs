@@ -1,0 +1,78 @@
+//! The one error an operation returns. It knows nothing of HTTP.
+use std::time::Duration;
+
+/// What an operation may answer instead of a result. Texts address the caller, name the thing and the remedy.
+#[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
+pub enum Error {
+    #[error("{what} not found")]
+    NotFound { what: &'static str },
+    #[error("{0}")]
+    Conflict(String),
+    /// A value that cannot be taken; `field` is its name on the wire.
+    #[error("{field}: {detail}")]
+    Invalid { field: &'static str, detail: String },
+    /// A value that is larger than its limit.
+    #[error("{field}: {detail}")]
+    TooLarge { field: &'static str, detail: String },
+    #[error("{0}")]
+    Unauthenticated(String),
+    #[error("{0}")]
+    Forbidden(String),
+    /// Nobody can do what is asked; says what is served.
+    #[error("{0}")]
+    NoEngine(String),
+    /// The same `Idempotency-Key` came with another request.
+    #[error("this Idempotency-Key was used for another request; use a new one")]
+    KeyReused,
+    #[error("{reason}; try again in {} s", after.as_secs())]
+    Unavailable { reason: &'static str, after: Duration },
+    #[error("internal error")]
+    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// What every operation returns.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// A refused value.
+    pub fn invalid(field: &'static str, detail: impl Into<String>) -> Self {
+        Self::Invalid { field, detail: detail.into() }
+    }
+
+    /// Something that should not happen, with what led to it.
+    pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Internal(source.into())
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        match error {
+            // The database is away or busy: the caller may try again, nothing was stored.
+            sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the database does not answer");
+                Self::Unavailable {
+                    reason: "the database does not answer",
+                    after: Duration::from_secs(2),
+                }
+            }
+            error => Self::Internal(Box::new(error)),
+        }
+    }
+}
+
+/// Turns a violated constraint, by name, into the error it means.
+pub trait OnConstraint<T> {
+    /// `error` when the constraint `name` was violated, otherwise what the database said.
+    fn on_constraint(self, name: &str, error: Error) -> Result<T>;
+}
+
+impl<T> OnConstraint<T> for Result<T, sqlx::Error> {
+    fn on_constraint(self, name: &str, error: Error) -> Result<T> {
+        self.map_err(|e| match e.as_database_error().and_then(|e| e.constraint()) {
+            Some(violated) if violated == name => error,
+            _ => e.into(),
+        })
+    }
+}

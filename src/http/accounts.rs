@@ -1,0 +1,73 @@
+//! `/api/v1/auth`
+use axum::{Json as Body, extract::State};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{extract::Json, principal::Client, problem::ApiError};
+use crate::{
+    app::App,
+    domain::{OrganizationId, UserId},
+    services::accounts,
+    store::accounts::Role,
+};
+
+pub(super) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(register_user)).routes(routes!(verify_api_key))
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+struct Register {
+    /// An e-mail address; it names the account.
+    email: String,
+    /// 8 to 256 characters.
+    password: String,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Registered {
+    success: bool,
+    user_id: UserId,
+    email: String,
+    role: Role,
+    /// Shown once; keep it. Send it as `X-API-Key`.
+    api_key: String,
+    message: &'static str,
+}
+
+/// Register, and get an API key.
+#[utoipa::path(
+    post, path = "/auth/register", tag = "accounts",
+    responses((status = 200, description = "The account and its first key", body = Registered), ApiError)
+)]
+async fn register_user(
+    State(app): State<App>,
+    Json(new): Json<Register>,
+) -> Result<Body<Registered>, ApiError> {
+    let Register { email, password } = new;
+    let registered = accounts::register(&app, &email, &password, Role::Client).await?;
+    Ok(Body(Registered {
+        success: true,
+        user_id: registered.user,
+        email: registered.email,
+        role: Role::Client,
+        api_key: registered.key.reveal().to_owned(),
+        message: "Keep this key: it is not shown again.",
+    }))
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct Verified {
+    valid: bool,
+    user_id: UserId,
+    organization_id: OrganizationId,
+}
+
+/// Check the API key that is sent along.
+#[utoipa::path(
+    get, path = "/auth/verify-api-key", tag = "accounts",
+    responses((status = 200, description = "Whose key it is", body = Verified), ApiError)
+)]
+async fn verify_api_key(client: Client) -> Body<Verified> {
+    Body(Verified { valid: true, user_id: client.user, organization_id: client.organization })
+}

@@ -1,0 +1,143 @@
+//! `/api/v1/audit`: what anybody who was part of a task can check.
+use axum::{Json as Body, extract::State};
+use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use violet_chain::Hotkey;
+
+use super::{extract::Path, principal::Client, problem::ApiError};
+use crate::{
+    app::App,
+    domain::{BatchId, OrganizationId, TaskId, records::RecordKind},
+    services::audit::{self, Proved},
+};
+
+pub(super) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(get_task_receipt))
+}
+
+/// Everything that the decisions about a task rest on.
+#[derive(Debug, Serialize, ToSchema)]
+struct Receipt {
+    task_id: TaskId,
+    /// What the draws are tied to: BLAKE2b-256 of SCALE("violet/request/1", netuid, account, entropy, input digest).
+    request: Request,
+    /// Draws and settlement, oldest first.
+    records: Vec<Record>,
+    /// Rule, bases and candidate sets that they name.
+    named: Vec<Record>,
+    /// The bases that may be known by now: two later snapshots are in force.
+    revealed: Vec<Revealed>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct Request {
+    netuid: u16,
+    /// The organisation.
+    account: OrganizationId,
+    /// The client's `Idempotency-Key` or `Violet-Nonce`, hex; empty when it sent none.
+    client_entropy: String,
+    /// Hex.
+    input_digest: String,
+}
+
+/// A record, and the proof that the server signed it.
+#[derive(Debug, Serialize, ToSchema)]
+struct Record {
+    kind: RecordKind,
+    /// BLAKE2b-256 of `body`, hex.
+    digest: String,
+    /// Canonical SCALE bytes, hex.
+    body: String,
+    /// What `body` says.
+    decoded: serde_json::Value,
+    proof: Proof,
+}
+
+/// RFC 6962 (SHA-256) inclusion of `body` in a batch, and the server's signature over the batch.
+#[derive(Debug, Serialize, ToSchema)]
+struct Proof {
+    batch_id: BatchId,
+    leaf_index: u32,
+    size: u32,
+    /// Hashes from the leaf to the root, hex.
+    path: Vec<String>,
+    /// Hex.
+    root: String,
+    #[schema(value_type = String)]
+    server: Hotkey,
+    /// sr25519 over "violet/batch/1" ‖ SCALE(batch id, root, size).
+    signature: String,
+}
+
+/// The VRF that the base of a block is made from.
+#[derive(Debug, Serialize, ToSchema)]
+struct Revealed {
+    block: u32,
+    /// Hex.
+    preout: String,
+    /// Hex.
+    proof: String,
+}
+
+impl TryFrom<Proved> for Record {
+    type Error = serde_json::Error;
+
+    fn try_from(proved: Proved) -> Result<Self, serde_json::Error> {
+        let Proved { body, record, batch, leaf_index, size, path, root, server, signature } = proved;
+        Ok(Self {
+            kind: record.kind(),
+            digest: hex::encode(record.digest().0),
+            body: hex::encode(body),
+            decoded: serde_json::to_value(&record)?,
+            proof: Proof {
+                batch_id: batch,
+                leaf_index,
+                size,
+                path: path.iter().map(hex::encode).collect(),
+                root: hex::encode(root),
+                server,
+                signature: format!("0x{}", hex::encode(signature)),
+            },
+        })
+    }
+}
+
+/// Read the receipt of one of your tasks: why these miners were drawn, and how it was settled.
+#[utoipa::path(
+    get, path = "/audit/tasks/{task_id}", tag = "audit", params(("task_id" = TaskId, Path)),
+    responses((status = 200, description = "Its records with their proofs", body = Receipt), ApiError)
+)]
+async fn get_task_receipt(
+    State(app): State<App>,
+    client: Client,
+    Path(id): Path<TaskId>,
+) -> Result<Body<Receipt>, ApiError> {
+    let receipt = audit::receipt(&app, client.organization, id).await?;
+    let shown = |records: Vec<Proved>| -> Result<Vec<Record>, ApiError> {
+        records
+            .into_iter()
+            .map(|proved| Record::try_from(proved).map_err(|error| crate::error::Error::internal(error).into()))
+            .collect()
+    };
+    Ok(Body(Receipt {
+        task_id: id,
+        request: Request {
+            netuid: receipt.netuid,
+            account: receipt.organization,
+            client_entropy: hex::encode(receipt.client_entropy),
+            input_digest: hex::encode(receipt.input_digest.0),
+        },
+        records: shown(receipt.task)?,
+        named: shown(receipt.named)?,
+        revealed: receipt
+            .revealed
+            .into_iter()
+            .map(|(block, vrf)| Revealed {
+                block,
+                preout: hex::encode(vrf.preout),
+                proof: hex::encode(vrf.proof),
+            })
+            .collect(),
+    }))
+}

@@ -1,0 +1,184 @@
+//! axum's extractors, answering with our problems when they reject; and the fields of a form, however it is sent.
+use std::{collections::HashMap, time::Duration};
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, FromRequestParts, Multipart, Request},
+    http::{StatusCode, header},
+};
+use percent_encoding::percent_decode;
+use serde::Deserialize;
+
+use super::problem::ApiError;
+use crate::{app::App, error::Error};
+
+#[derive(FromRequest)]
+#[from_request(via(axum::Json), rejection(ApiError))]
+pub(crate) struct Json<T>(pub(crate) T);
+
+#[derive(FromRequestParts)]
+#[from_request(via(axum::extract::Path), rejection(ApiError))]
+pub(crate) struct Path<T>(pub(crate) T);
+
+#[derive(FromRequestParts)]
+#[from_request(via(axum::extract::Query), rejection(ApiError))]
+pub(crate) struct Query<T>(pub(crate) T);
+
+/// How long a request may be held until there is something to answer.
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Wait {
+    /// Seconds to wait at most; 0 answers at once.
+    #[serde(default)]
+    #[param(minimum = 0, maximum = 60)]
+    wait: u64,
+}
+
+impl Wait {
+    pub(crate) fn duration(&self) -> Duration {
+        Duration::from_secs(self.wait)
+    }
+}
+
+/// The fields of a form: urlencoded, multipart, or the members of a JSON object.
+#[derive(Debug)]
+pub(crate) struct Fields(HashMap<String, String>);
+
+/// What a form may need besides its texts.
+const OVERHEAD: usize = 64 * 1024;
+
+impl FromRequest<App> for Fields {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        let kind = request
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .and_then(|kind| kind.to_str().ok())
+            .unwrap_or_default()
+            .to_ascii_lowercase();
+        // Percent-encoding takes three bytes for one, JSON up to six.
+        let limit = 6 * app.config.tasks.text_bytes + OVERHEAD;
+        let request = with_limit(request, limit)?;
+        let fields = if kind.starts_with("multipart/form-data") {
+            multipart(request).await?
+        } else if kind.starts_with("application/x-www-form-urlencoded") {
+            urlencoded(&bytes(request).await?)?
+        } else if kind.starts_with("application/json") {
+            json(&bytes(request).await?)?
+        } else {
+            return Err(ApiError::malformed(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "send multipart/form-data, application/x-www-form-urlencoded or application/json",
+            ));
+        };
+        Ok(Self(fields))
+    }
+}
+
+/// Refuses a declared length over the limit before anything is read, and a longer body while it is.
+fn with_limit(request: Request, limit: usize) -> Result<Request, ApiError> {
+    let declared = request
+        .headers()
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok())
+        .and_then(|length| length.parse::<u64>().ok());
+    if declared.is_some_and(|length| length > limit as u64) {
+        return Err(Error::TooLarge {
+            field: "body",
+            detail: format!("must have at most {limit} bytes"),
+        }
+        .into());
+    }
+    let (parts, body) = request.into_parts();
+    Ok(Request::from_parts(parts, axum::body::Body::new(http_body_util::Limited::new(body, limit))))
+}
+
+async fn bytes(request: Request) -> Result<Bytes, ApiError> {
+    axum::body::to_bytes(request.into_body(), usize::MAX).await.map_err(|error| {
+        let too_long = std::error::Error::source(&error)
+            .is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
+        if too_long {
+            Error::TooLarge { field: "body", detail: "is longer than this operation takes".into() }.into()
+        } else {
+            ApiError::malformed(StatusCode::BAD_REQUEST, "the body did not arrive whole")
+        }
+    })
+}
+
+fn not_utf8(name: &str) -> ApiError {
+    let shown: String = name.chars().take(40).collect();
+    ApiError::malformed(StatusCode::UNPROCESSABLE_ENTITY, format!("{shown}: must be UTF-8"))
+}
+
+async fn multipart(request: Request) -> Result<HashMap<String, String>, ApiError> {
+    let malformed = |error: axum::extract::multipart::MultipartError| {
+        ApiError::malformed(error.status(), format!("multipart body: {}", error.body_text()))
+    };
+    let mut parts = Multipart::from_request(request, &())
+        .await
+        .map_err(|rejection| ApiError::malformed(rejection.status(), rejection.body_text()))?;
+    let mut fields = HashMap::new();
+    while let Some(field) = parts.next_field().await.map_err(malformed)? {
+        let Some(name) = field.name().map(ToOwned::to_owned) else { continue };
+        let value = field.bytes().await.map_err(malformed)?;
+        let text = String::from_utf8(value.to_vec()).map_err(|_| not_utf8(&name))?;
+        fields.insert(name, text);
+    }
+    Ok(fields)
+}
+
+fn urlencoded(body: &[u8]) -> Result<HashMap<String, String>, ApiError> {
+    let text = |raw: &[u8]| -> Option<String> {
+        let spaced: Vec<u8> = raw.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+        String::from_utf8(percent_decode(&spaced).collect()).ok()
+    };
+    let mut fields = HashMap::new();
+    for pair in body.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
+        let mut halves = pair.splitn(2, |byte| *byte == b'=');
+        let name = halves.next().and_then(text).ok_or_else(|| not_utf8("a field's name"))?;
+        let value = text(halves.next().unwrap_or_default()).ok_or_else(|| not_utf8(&name))?;
+        fields.insert(name, value);
+    }
+    Ok(fields)
+}
+
+fn json(body: &[u8]) -> Result<HashMap<String, String>, ApiError> {
+    let object: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(body)
+        .map_err(|error| ApiError::malformed(StatusCode::BAD_REQUEST, format!("JSON body: {error}")))?;
+    object
+        .into_iter()
+        .filter(|(_, value)| !value.is_null())
+        .map(|(name, value)| match value {
+            serde_json::Value::String(text) => Ok((name, text)),
+            serde_json::Value::Bool(_) | serde_json::Value::Number(_) => Ok((name, value.to_string())),
+            _ => Err(ApiError::malformed(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                format!("{}: must be a text, a number or a boolean", name.chars().take(40).collect::<String>()),
+            )),
+        })
+        .collect()
+}
+
+impl Fields {
+    /// A field that must be there.
+    pub(crate) fn required(&mut self, name: &'static str) -> Result<String, ApiError> {
+        self.optional(name).ok_or_else(|| Error::invalid(name, "is required").into())
+    }
+
+    /// A field that may be there.
+    pub(crate) fn optional(&mut self, name: &'static str) -> Option<String> {
+        self.0.remove(name)
+    }
+
+    /// A field that may be there and has a form of its own.
+    pub(crate) fn parsed<T: std::str::FromStr>(
+        &mut self,
+        name: &'static str,
+        what: &str,
+    ) -> Result<Option<T>, ApiError> {
+        self.optional(name)
+            .map(|value| value.trim().parse().map_err(|_| Error::invalid(name, format!("must be {what}")).into()))
+            .transpose()
+    }
+}

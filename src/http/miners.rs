@@ -1,0 +1,256 @@
+//! What miners call: heartbeat, mail, answers and refusals. Signed by the hotkey.
+use axum::{Json as Body, extract::State};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    extract::{Path, Query, Wait},
+    principal::{Miner, MinerJson},
+    problem::ApiError,
+    signature,
+};
+use crate::{
+    app::App,
+    domain::{Priority, TaskId, TaskState, TaskType, capability::Offer},
+    error::Error,
+    services::{
+        answering::{self, Answer, Receipt, Unused},
+        sweeping,
+    },
+    store::assignments::Mail,
+};
+
+pub(super) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(send_heartbeat))
+        .routes(routes!(list_miner_tasks))
+        .routes(routes!(submit_answer))
+        .routes(routes!(refuse_task))
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Heartbeat {
+    /// Assignments that it takes at once.
+    capacity: u16,
+    /// Assignments that it works on.
+    #[serde(default)]
+    load: u16,
+    /// What it can do.
+    engines: Vec<Offer>,
+    /// The program and its version.
+    #[serde(default)]
+    version: String,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct Beat {
+    uid: u16,
+    /// A heartbeat counts for this long.
+    ttl_seconds: u64,
+    /// When to send the next one.
+    interval_seconds: u64,
+}
+
+/// Say what this miner can do and that it is there.
+#[utoipa::path(
+    post, path = "/miner/heartbeat", tag = "miners", request_body = Heartbeat,
+    responses((status = 200, description = "Noted", body = Beat), ApiError)
+)]
+async fn send_heartbeat(
+    State(app): State<App>,
+    MinerJson(caller, beat): MinerJson<Heartbeat>,
+) -> Result<Body<Beat>, ApiError> {
+    let Heartbeat { capacity, load, engines, version } = beat;
+    let noted = answering::heartbeat(&app, &caller, capacity, load, &engines, &version).await?;
+    let ttl_seconds = noted.ttl.as_secs();
+    Ok(Body(Beat { uid: noted.uid, ttl_seconds, interval_seconds: (ttl_seconds / 3).max(1) }))
+}
+
+/// An assignment of this miner.
+#[derive(Debug, Serialize, ToSchema)]
+struct Assignment {
+    task_id: TaskId,
+    task_type: TaskType,
+    /// Of the assignment, whatever the task's state.
+    status: TaskState,
+    priority: Priority,
+    source_language: String,
+    target_language: Option<String>,
+    /// The model asked for.
+    model_id: Option<String>,
+    /// The model asked for.
+    requested_model: Option<String>,
+    require_model: bool,
+    input_text: Option<InputText>,
+    assigned_at: DateTime<Utc>,
+    /// An answer later than this does not count.
+    deadline: DateTime<Utc>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct InputText {
+    text: String,
+    source_language: String,
+    target_language: Option<String>,
+}
+
+impl From<Mail> for Assignment {
+    fn from(mail: Mail) -> Self {
+        let Mail {
+            task_id,
+            task_type,
+            priority,
+            source_language,
+            target_language,
+            requested_model,
+            require_model,
+            text,
+            assigned_at,
+            deadline,
+        } = mail;
+        Self {
+            task_id,
+            task_type,
+            status: TaskState::Assigned,
+            priority,
+            input_text: Some(InputText {
+                text,
+                source_language: source_language.clone(),
+                target_language: target_language.clone(),
+            }),
+            source_language,
+            target_language,
+            model_id: requested_model.clone(),
+            requested_model,
+            require_model,
+            assigned_at,
+            deadline,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Filter {
+    /// `assigned`; anything else a miner cannot have open.
+    #[serde(default = "assigned")]
+    status: String,
+}
+
+fn assigned() -> String {
+    "assigned".into()
+}
+
+/// Read the open assignments of this miner; `wait` holds the answer until there is one.
+#[utoipa::path(
+    get, path = "/miners/{uid}/tasks", tag = "miners",
+    params(("uid" = u16, Path, description = "The caller's own"), Filter, Wait),
+    responses((status = 200, description = "Open assignments, most urgent first", body = [Assignment]), ApiError)
+)]
+async fn list_miner_tasks(
+    State(app): State<App>,
+    Miner(caller): Miner,
+    Path(uid): Path<u16>,
+    Query(filter): Query<Filter>,
+    Query(wait): Query<Wait>,
+) -> Result<Body<Vec<Assignment>>, ApiError> {
+    if caller.neuron.uid.0 != uid {
+        return Err(Error::Forbidden(format!("uid {uid} is not yours; yours is {}", caller.neuron.uid)).into());
+    }
+    if filter.status != "assigned" {
+        return Err(Error::invalid("status", "must be assigned").into());
+    }
+    let hotkey = caller.neuron.hotkey;
+    let mail = answering::mail(&app, hotkey, wait.duration()).await?;
+    let tasks: Vec<TaskId> = mail.iter().map(|mail| mail.task_id).collect();
+    if !tasks.is_empty() {
+        answering::note_seen(&app, hotkey, &tasks).await?;
+    }
+    Ok(Body(mail.into_iter().map(Assignment::from).collect()))
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewAnswer {
+    task_id: TaskId,
+    /// For a text translation: `{"translated_text": "…"}`.
+    output: serde_json::Value,
+    /// What ran.
+    model_id: String,
+    /// The program that ran it.
+    engine: String,
+    /// What the miner says it took, in seconds; stored and never used.
+    processing_time: Option<f64>,
+    /// BLAKE2b-256 of the RFC 8785 form of `{engine, model_id, output}`, 64 hex digits.
+    #[serde(with = "hex::serde")]
+    #[schema(value_type = String)]
+    digest: [u8; 32],
+    /// The hotkey's signature over "violet/answer/1" ‖ netuid (2 bytes, little-endian) ‖ task id (16 bytes) ‖ digest;
+    /// 0x and 128 hex digits.
+    #[serde(deserialize_with = "signature")]
+    #[schema(value_type = String)]
+    signature: [u8; 64],
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct AnswerReceipt {
+    /// Whether it counts.
+    used: bool,
+    /// Whether it is the first of its task.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    first: Option<bool>,
+    /// Why it does not count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<Unused>,
+}
+
+/// Answer a task. One answer counts for each task and hotkey, and it is final.
+#[utoipa::path(
+    post, path = "/miner/answers", tag = "miners", request_body = NewAnswer,
+    responses((status = 200, description = "What became of it", body = AnswerReceipt), ApiError)
+)]
+async fn submit_answer(
+    State(app): State<App>,
+    MinerJson(caller, new): MinerJson<NewAnswer>,
+) -> Result<Body<AnswerReceipt>, ApiError> {
+    let NewAnswer { task_id, output, model_id, engine, processing_time, digest, signature } = new;
+    let answer =
+        Answer { task: task_id, output, model_id, engine, claimed_seconds: processing_time, digest, signature };
+    let receipt = answering::answer(&app, &caller, answer).await?;
+    Ok(Body(match receipt {
+        Receipt::Used { first } => AnswerReceipt { used: true, first: Some(first), reason: None },
+        Receipt::Unused(reason) => AnswerReceipt { used: false, first: None, reason: Some(reason) },
+    }))
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Refusal {
+    task_id: TaskId,
+    /// In words, for the task's owner.
+    #[serde(default)]
+    reason: String,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct Released {
+    /// Whether the assignment was open until now.
+    released: bool,
+}
+
+/// Give an assignment back that this miner cannot do; another miner is drawn.
+#[utoipa::path(
+    post, path = "/miner/refusals", tag = "miners", request_body = Refusal,
+    responses((status = 200, description = "Whether there was one", body = Released), ApiError)
+)]
+async fn refuse_task(
+    State(app): State<App>,
+    MinerJson(caller, refusal): MinerJson<Refusal>,
+) -> Result<Body<Released>, ApiError> {
+    let Refusal { task_id, reason } = refusal;
+    let released = sweeping::refuse(&app, task_id, caller.neuron.hotkey, &reason).await?;
+    Ok(Body(Released { released }))
+}

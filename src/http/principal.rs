@@ -1,0 +1,138 @@
+//! Who is asking, as handler arguments: ask for one and the request is authenticated.
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, FromRequestParts, Request},
+    http::{StatusCode, header, request::Parts},
+};
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+use violet_chain::btauth::{EMPTY_BODY_SHA256, RequestLine};
+
+use super::problem::ApiError;
+use crate::{
+    app::App,
+    domain::{OrganizationId, UserId},
+    error::Error,
+    services::{
+        evaluating,
+        identity::{self, Caller},
+        keys,
+        submitting::Owner,
+    },
+};
+
+/// A user with an API key.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Client {
+    pub(crate) user: UserId,
+    pub(crate) organization: OrganizationId,
+}
+
+impl Client {
+    pub(crate) fn owner(self) -> Owner {
+        Owner { organization: self.organization, user: self.user }
+    }
+}
+
+impl FromRequestParts<App> for Client {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
+        let key = header("x-api-key")
+            .or_else(|| header(header::AUTHORIZATION.as_str()).and_then(|value| value.strip_prefix("Bearer ")))
+            .ok_or_else(|| {
+                Error::Unauthenticated("an API key is required; send yours as X-API-Key".into())
+            })?;
+        let owner = keys::authenticate(app, key).await?;
+        Ok(Self { user: owner.user_id, organization: owner.organization_id })
+    }
+}
+
+/// A registered miner that signed a request without a body.
+#[derive(Clone, Debug)]
+pub(crate) struct Miner(pub(crate) Caller);
+
+impl FromRequestParts<App> for Miner {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        Ok(Self(signed(parts, app, EMPTY_BODY_SHA256).await?))
+    }
+}
+
+/// A permitted validator that signed a request without a body.
+#[derive(Clone, Debug)]
+pub(crate) struct Validator(pub(crate) Caller);
+
+impl FromRequestParts<App> for Validator {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let caller = signed(parts, app, EMPTY_BODY_SHA256).await?;
+        Ok(Self(permitted(app, caller).await?))
+    }
+}
+
+/// A registered miner and the JSON body that it signed.
+#[derive(Debug)]
+pub(crate) struct MinerJson<T>(pub(crate) Caller, pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequest<App> for MinerJson<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        let (caller, body) = signed_body(request, app).await?;
+        Ok(Self(caller, parse(&body)?))
+    }
+}
+
+/// A permitted validator and the JSON body that it signed.
+#[derive(Debug)]
+pub(crate) struct ValidatorJson<T>(pub(crate) Caller, pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequest<App> for ValidatorJson<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        let (caller, body) = signed_body(request, app).await?;
+        let caller = permitted(app, caller).await?;
+        Ok(Self(caller, parse(&body)?))
+    }
+}
+
+async fn permitted(app: &App, caller: Caller) -> Result<Caller, ApiError> {
+    let caller = identity::as_validator(app, caller)?;
+    evaluating::note_seen(app, caller.neuron.hotkey).await?;
+    Ok(caller)
+}
+
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(body).map_err(|error| {
+        let status = if error.is_data() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::BAD_REQUEST };
+        ApiError::malformed(status, format!("JSON body: {error}"))
+    })
+}
+
+async fn signed(parts: &Parts, app: &App, body_sha256: [u8; 32]) -> Result<Caller, ApiError> {
+    let target = parts.uri.path_and_query().map_or_else(|| parts.uri.path(), |target| target.as_str());
+    let request = RequestLine { method: parts.method.as_str(), target, body_sha256 };
+    let headers = parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let claim = identity::verify(app, headers, &request)?;
+    Ok(identity::admit(app, &claim).await?)
+}
+
+async fn signed_body(request: Request, app: &App) -> Result<(Caller, Bytes), ApiError> {
+    let (parts, body) = request.into_parts();
+    // Without any signature there is no reason to receive a body.
+    if !parts.headers.contains_key("x-bittensor-signature") {
+        signed(&parts, app, EMPTY_BODY_SHA256).await?;
+    }
+    let limit = app.config.identity.signed_body_bytes;
+    let body = axum::body::to_bytes(body, limit).await.map_err(|_| Error::TooLarge {
+        field: "body",
+        detail: format!("must arrive whole and have at most {limit} bytes"),
+    })?;
+    let caller = signed(&parts, app, Sha256::digest(&body).into()).await?;
+    Ok((caller, body))
+}

@@ -1,0 +1,412 @@
+//! Status, answers, results and withdrawal of tasks.
+use axum::{Json as Body, extract::State};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    extract::{Path, Query, Wait},
+    principal::Client,
+    problem::ApiError,
+};
+use crate::{
+    app::App,
+    domain::{Priority, TaskId, TaskState, TaskType, performance, task::Reason},
+    services::{
+        sweeping,
+        tasks::{self, Until, Whole},
+    },
+    store::answers::Answer,
+};
+
+pub(super) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(get_task_status))
+        .routes(routes!(get_task_responses))
+        .routes(routes!(get_text_translation_result))
+        .routes(routes!(list_tasks))
+        .routes(routes!(get_task))
+        .routes(routes!(cancel_task))
+}
+
+/// Where a task is.
+#[derive(Debug, Serialize, ToSchema)]
+struct Status {
+    task_id: TaskId,
+    status: TaskState,
+    task_type: TaskType,
+    priority: Priority,
+    created_at: DateTime<Utc>,
+    /// The uids drawn for it.
+    assigned_miners: Vec<i32>,
+    /// Valid answers so far.
+    miner_responses: usize,
+    required_miner_count: u8,
+    /// Miners that have it or answered it.
+    assigned_miner_count: usize,
+    /// When it ended.
+    settled_at: Option<DateTime<Utc>>,
+    /// Once ended: whether validators with more than half of the stake agreed on a verdict.
+    verified: Option<bool>,
+    /// Why it failed, or why there is no verdict.
+    reason: Option<Reason>,
+    /// Part of all permitted stake that might judge it, 0 to 1; once ended.
+    participation: Option<f64>,
+}
+
+fn fraction(score: i32) -> f64 {
+    f64::from(score) / 65_535.0
+}
+
+impl From<&Whole> for Status {
+    fn from(whole: &Whole) -> Self {
+        let Whole { task, drawn, answers } = whole;
+        let end = task.end.as_ref();
+        let standing = drawn
+            .iter()
+            .filter(|drawn| matches!(drawn.standing.as_str(), "assigned" | "in_progress" | "answered"));
+        #[expect(clippy::cast_precision_loss, reason = "a ratio for people to read")]
+        let participation = end
+            .filter(|end| end.permitted_stake > 0)
+            .map(|end| end.eligible_stake as f64 / end.permitted_stake as f64);
+        Self {
+            task_id: task.task_id,
+            status: task.state,
+            task_type: task.task_type,
+            priority: task.priority,
+            created_at: task.accepted_at,
+            assigned_miners: drawn.iter().map(|drawn| drawn.uid).collect(),
+            miner_responses: answers.len(),
+            required_miner_count: task.required_miner_count,
+            assigned_miner_count: standing.count(),
+            settled_at: end.map(|end| end.at),
+            verified: end.map(|_| matches!(task.state, TaskState::Approved | TaskState::Rejected)),
+            reason: end.and_then(|end| end.reason),
+            participation,
+        }
+    }
+}
+
+/// Read where a task is; `wait` holds the answer until the task has ended.
+#[utoipa::path(
+    get, path = "/task/{task_id}/status", tag = "tasks", params(("task_id" = TaskId, Path), Wait),
+    responses((status = 200, description = "Where it is", body = Status), ApiError)
+)]
+async fn get_task_status(
+    State(app): State<App>,
+    client: Client,
+    Path(id): Path<TaskId>,
+    Query(wait): Query<Wait>,
+) -> Result<Body<Status>, ApiError> {
+    let whole = tasks::read(&app, client.organization, id, Until::Ended, wait.duration()).await?;
+    Ok(Body((&whole).into()))
+}
+
+/// A miner's answer.
+#[derive(Debug, Serialize, ToSchema)]
+struct Response {
+    miner_uid: i32,
+    #[schema(value_type = String)]
+    hotkey: violet_chain::Hotkey,
+    response_data: serde_json::Value,
+    /// What ran.
+    engine: String,
+    /// What ran.
+    model_id: String,
+    /// Seconds from assignment to arrival, measured by the server.
+    processing_time: f64,
+    submitted_at: DateTime<Utc>,
+    /// The validators' consensus, 0 to 1; once judged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accuracy_score: Option<f64>,
+    /// One half at what is usual for such an input.
+    speed_score: f64,
+    /// BLAKE2b-256 of the canonical answer, which the miner signed.
+    digest: String,
+    /// The miner's signature.
+    signature: String,
+}
+
+impl Response {
+    fn new(task_type: TaskType, size: u64, answer: &Answer) -> Self {
+        let millis = u64::try_from(answer.millis).unwrap_or(0);
+        #[expect(clippy::cast_precision_loss, reason = "a fraction for people to read")]
+        let speed = performance::speed(millis, task_type.usual_millis(size)) as f64 / performance::ONE as f64;
+        Self {
+            miner_uid: answer.uid,
+            hotkey: answer.hotkey,
+            response_data: answer.output.clone(),
+            engine: answer.engine.clone(),
+            model_id: answer.model_id.clone(),
+            processing_time: seconds(answer),
+            submitted_at: answer.received_at,
+            accuracy_score: answer.consensus.map(fraction),
+            speed_score: speed,
+            digest: hex::encode(answer.digest),
+            signature: format!("0x{}", hex::encode(answer.signature)),
+        }
+    }
+}
+
+fn seconds(answer: &Answer) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "milliseconds of a task")]
+    let millis = answer.millis as f64;
+    millis / 1000.0
+}
+
+/// The answers of a task.
+#[derive(Debug, Serialize, ToSchema)]
+struct Responses {
+    task_id: TaskId,
+    task_type: TaskType,
+    status: TaskState,
+    created_at: DateTime<Utc>,
+    /// The judged best, until then the first.
+    best_response: Option<Response>,
+    /// In the order of arrival.
+    responses: Vec<Response>,
+    task_summary: Summary,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct Summary {
+    total_responses_received: usize,
+    required_miner_count: u8,
+    task_priority: Priority,
+}
+
+/// Read the answers of a task; `wait` holds the answer until there is one.
+#[utoipa::path(
+    get, path = "/task/{task_id}/responses", tag = "tasks", params(("task_id" = TaskId, Path), Wait),
+    responses((status = 200, description = "Its answers", body = Responses), ApiError)
+)]
+async fn get_task_responses(
+    State(app): State<App>,
+    client: Client,
+    Path(id): Path<TaskId>,
+    Query(wait): Query<Wait>,
+) -> Result<Body<Responses>, ApiError> {
+    let whole = tasks::read(&app, client.organization, id, Until::Answered, wait.duration()).await?;
+    let Whole { task, answers, .. } = &whole;
+    let response = |answer: &Answer| Response::new(task.task_type, task.input_size, answer);
+    Ok(Body(Responses {
+        task_id: task.task_id,
+        task_type: task.task_type,
+        status: task.state,
+        created_at: task.accepted_at,
+        best_response: whole.best().map(response),
+        responses: answers.iter().map(response).collect(),
+        task_summary: Summary {
+            total_responses_received: answers.len(),
+            required_miner_count: task.required_miner_count,
+            task_priority: task.priority,
+        },
+    }))
+}
+
+/// The result of a text translation.
+#[derive(Debug, Serialize, ToSchema)]
+struct TextTranslationResult {
+    success: bool,
+    task_id: TaskId,
+    status: TaskState,
+    task_type: TaskType,
+    /// Whether there is an answer.
+    available: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    translated_text: Option<String>,
+    source_language: String,
+    target_language: Option<String>,
+    /// The model asked for.
+    requested_model: Option<String>,
+    /// The model that ran.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model_id: Option<String>,
+    /// The program that ran it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    engine: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    miner_uid: Option<i32>,
+    /// Seconds from assignment to arrival, measured by the server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    processing_time: Option<f64>,
+    /// The validators' consensus, 0 to 1; once judged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accuracy_score: Option<f64>,
+    /// One half at what is usual for such an input.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    speed_score: Option<f64>,
+    /// Once ended: whether validators with more than half of the stake agreed on a verdict.
+    verified: Option<bool>,
+    /// Why it failed, or why there is no verdict.
+    reason: Option<Reason>,
+    created_at: DateTime<Utc>,
+    progress: Progress,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct Progress {
+    assigned_miners: Vec<i32>,
+    miner_responses: usize,
+    required_miner_count: u8,
+}
+
+/// Read the result of a text translation; `wait` holds the answer until there is one.
+///
+/// The first valid answer is there before the validators have judged; later it is the judged best.
+#[utoipa::path(
+    get, path = "/text-translation/{task_id}/result", tag = "tasks", params(("task_id" = TaskId, Path), Wait),
+    responses((status = 200, description = "The result, or how far it is", body = TextTranslationResult), ApiError)
+)]
+async fn get_text_translation_result(
+    State(app): State<App>,
+    client: Client,
+    Path(id): Path<TaskId>,
+    Query(wait): Query<Wait>,
+) -> Result<Body<TextTranslationResult>, ApiError> {
+    let whole = tasks::read(&app, client.organization, id, Until::Answered, wait.duration()).await?;
+    let status = Status::from(&whole);
+    let best = whole.best();
+    let response = best.map(|answer| Response::new(whole.task.task_type, whole.task.input_size, answer));
+    let task = &whole.task;
+    Ok(Body(TextTranslationResult {
+        success: best.is_some(),
+        task_id: id,
+        status: task.state,
+        task_type: task.task_type,
+        available: best.is_some(),
+        translated_text: best
+            .and_then(|answer| answer.output.get("translated_text"))
+            .and_then(|text| text.as_str())
+            .map(ToOwned::to_owned),
+        source_language: task.source_language.clone(),
+        target_language: task.target_language.clone(),
+        requested_model: task.requested_model.clone(),
+        model_id: best.map(|answer| answer.model_id.clone()),
+        engine: best.map(|answer| answer.engine.clone()),
+        miner_uid: best.map(|answer| answer.uid),
+        processing_time: best.map(seconds),
+        accuracy_score: response.as_ref().and_then(|response| response.accuracy_score),
+        speed_score: response.as_ref().map(|response| response.speed_score),
+        verified: status.verified,
+        reason: status.reason,
+        created_at: task.accepted_at,
+        progress: Progress {
+            assigned_miners: status.assigned_miners,
+            miner_responses: whole.answers.len(),
+            required_miner_count: task.required_miner_count,
+        },
+    }))
+}
+
+/// A task in a list.
+#[derive(Debug, Serialize, ToSchema)]
+struct Task {
+    task_id: TaskId,
+    task_type: TaskType,
+    status: TaskState,
+    priority: Priority,
+    source_language: String,
+    target_language: Option<String>,
+    model_id: Option<String>,
+    require_model: bool,
+    required_miner_count: u8,
+    actual_miner_count: u16,
+    created_at: DateTime<Utc>,
+    completed_at: Option<DateTime<Utc>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    input_text: Option<InputText>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct InputText {
+    text: String,
+    source_language: String,
+}
+
+impl From<&tasks::Task> for Task {
+    fn from(task: &tasks::Task) -> Self {
+        Self {
+            task_id: task.task_id,
+            task_type: task.task_type,
+            status: task.state,
+            priority: task.priority,
+            source_language: task.source_language.clone(),
+            target_language: task.target_language.clone(),
+            model_id: task.requested_model.clone(),
+            require_model: task.require_model,
+            required_miner_count: task.required_miner_count,
+            actual_miner_count: task.answered + task.outstanding,
+            created_at: task.accepted_at,
+            completed_at: task.end.as_ref().map(|end| end.at).or(task.done_at),
+            input_text: None,
+        }
+    }
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Page {
+    /// The last `task_id` of the previous page.
+    before: Option<TaskId>,
+    /// How many, newest first.
+    #[serde(default = "default_limit")]
+    #[param(minimum = 1, maximum = 1000)]
+    limit: u16,
+}
+
+fn default_limit() -> u16 {
+    100
+}
+
+/// List your tasks, newest first.
+#[utoipa::path(
+    get, path = "/tasks", tag = "tasks", params(Page),
+    responses((status = 200, description = "A page of tasks", body = [Task]), ApiError)
+)]
+async fn list_tasks(
+    State(app): State<App>,
+    client: Client,
+    Query(page): Query<Page>,
+) -> Result<Body<Vec<Task>>, ApiError> {
+    let found = tasks::list(&app, client.organization, page.before, page.limit.clamp(1, 1000)).await?;
+    Ok(Body(found.iter().map(Task::from).collect()))
+}
+
+/// Read a task with its input.
+#[utoipa::path(
+    get, path = "/tasks/{task_id}", tag = "tasks", params(("task_id" = TaskId, Path)),
+    responses((status = 200, description = "The task", body = Task), ApiError)
+)]
+async fn get_task(
+    State(app): State<App>,
+    client: Client,
+    Path(id): Path<TaskId>,
+) -> Result<Body<Task>, ApiError> {
+    let task = tasks::get(&app, client.organization, id).await?;
+    let text = tasks::text(&app, &task).await?;
+    let input_text = text.map(|text| InputText { text, source_language: task.source_language.clone() });
+    Ok(Body(Task { input_text, ..Task::from(&task) }))
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct Cancelled {
+    success: bool,
+    task_id: TaskId,
+    status: TaskState,
+}
+
+/// Withdraw a task that has not ended. What miners answer later is kept and not used.
+#[utoipa::path(
+    post, path = "/tasks/{task_id}/cancel", tag = "tasks", params(("task_id" = TaskId, Path)),
+    responses((status = 200, description = "It is cancelled", body = Cancelled), ApiError)
+)]
+async fn cancel_task(
+    State(app): State<App>,
+    client: Client,
+    Path(id): Path<TaskId>,
+) -> Result<Body<Cancelled>, ApiError> {
+    sweeping::cancel(&app, client.organization, id).await?;
+    Ok(Body(Cancelled { success: true, task_id: id, status: TaskState::Cancelled }))
+}

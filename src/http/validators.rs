@@ -1,0 +1,180 @@
+//! What validators call: finished tasks, and their evaluations. Signed by the hotkey.
+use axum::{Json as Body, extract::State};
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use violet_chain::Hotkey;
+
+use super::{
+    extract::{Query, Wait},
+    principal::{Validator, ValidatorJson},
+    problem::ApiError,
+    signature,
+};
+use crate::{
+    app::App,
+    domain::{TaskId, TaskType, consensus},
+    services::evaluating::{self, Evaluation, Receipt, Refused, ToJudge},
+    store::evaluations::{Parts, Score},
+};
+
+pub(super) fn router() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(list_validator_tasks)).routes(routes!(submit_evaluation))
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct Finished {
+    success: bool,
+    count: usize,
+    tasks: Vec<Task>,
+}
+
+/// A finished task that this validator has not judged.
+#[derive(Debug, Serialize, ToSchema)]
+struct Task {
+    task_id: TaskId,
+    task_type: TaskType,
+    source_language: String,
+    target_language: Option<String>,
+    requested_model: Option<String>,
+    input_text: InputText,
+    done_at: DateTime<Utc>,
+    /// Later evaluations do not count.
+    deadline: DateTime<Utc>,
+    answers: Vec<Answer>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct InputText {
+    text: String,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct Answer {
+    #[schema(value_type = String)]
+    hotkey: Hotkey,
+    uid: i32,
+    output: serde_json::Value,
+    model_id: String,
+    engine: String,
+    digest: String,
+    /// From assignment to arrival, measured by the server.
+    seconds: f64,
+    /// What is usual for such an input.
+    usual_seconds: f64,
+}
+
+#[expect(clippy::cast_precision_loss, reason = "milliseconds of a task")]
+fn seconds(millis: i64) -> f64 {
+    millis as f64 / 1000.0
+}
+
+impl From<ToJudge> for Task {
+    fn from(to_judge: ToJudge) -> Self {
+        let ToJudge { task, answers } = to_judge;
+        let usual = task.task_type.usual_millis(u64::try_from(task.input_size).unwrap_or(0));
+        Self {
+            task_id: task.task_id,
+            task_type: task.task_type,
+            source_language: task.source_language,
+            target_language: task.target_language,
+            requested_model: task.requested_model,
+            input_text: InputText { text: task.text },
+            done_at: task.done_at,
+            deadline: task.done_at + consensus::DEADLINE,
+            answers: answers
+                .into_iter()
+                .map(|answer| Answer {
+                    hotkey: answer.hotkey,
+                    uid: answer.uid,
+                    output: answer.output,
+                    model_id: answer.model_id,
+                    engine: answer.engine,
+                    digest: hex::encode(answer.digest),
+                    seconds: seconds(answer.millis),
+                    usual_seconds: seconds(i64::try_from(usual).unwrap_or(i64::MAX)),
+                })
+                .collect(),
+        }
+    }
+}
+
+/// Read the finished tasks that wait for this validator; `wait` holds the answer until there is one.
+#[utoipa::path(
+    get, path = "/validator/tasks", tag = "validators", params(Wait),
+    responses((status = 200, description = "Finished tasks, oldest first", body = Finished), ApiError)
+)]
+async fn list_validator_tasks(
+    State(app): State<App>,
+    Validator(caller): Validator,
+    Query(wait): Query<Wait>,
+) -> Result<Body<Finished>, ApiError> {
+    let tasks = evaluating::waiting_for(&app, caller.neuron.hotkey, wait.duration()).await?;
+    let tasks: Vec<Task> = tasks.into_iter().map(Task::from).collect();
+    Ok(Body(Finished { success: true, count: tasks.len(), tasks }))
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewEvaluation {
+    task_id: TaskId,
+    /// One for each answer of the task.
+    scores: Vec<NewScore>,
+    /// The hotkey's signature over "violet/evaluation/1" ‖ netuid (2 bytes, little-endian) ‖ task id (16 bytes) ‖
+    /// BLAKE2b-256 of SCALE `Vec<([u8; 32], Option<u16>)>` in the order of the hotkeys; 0x and 128 hex digits.
+    #[serde(deserialize_with = "signature")]
+    #[schema(value_type = String)]
+    signature: [u8; 64],
+}
+
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewScore {
+    /// The miner whose answer it is.
+    #[schema(value_type = String)]
+    hotkey: Hotkey,
+    /// 0 to 65535; null abstains.
+    score: Option<u16>,
+    /// What it is made of.
+    parts: Option<Parts>,
+    /// In words.
+    comment: Option<String>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct EvaluationReceipt {
+    /// Whether it counts.
+    accepted: bool,
+    /// Whether it took the place of an earlier one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replaced: Option<bool>,
+    /// Why it does not count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<Refused>,
+}
+
+/// Judge the answers of a finished task. Replaceable until the task is settled; hidden from others until then.
+#[utoipa::path(
+    post, path = "/validator/evaluations", tag = "validators", request_body = NewEvaluation,
+    responses((status = 200, description = "What became of it", body = EvaluationReceipt), ApiError)
+)]
+async fn submit_evaluation(
+    State(app): State<App>,
+    ValidatorJson(caller, new): ValidatorJson<NewEvaluation>,
+) -> Result<Body<EvaluationReceipt>, ApiError> {
+    let NewEvaluation { task_id, scores, signature } = new;
+    let scores = scores
+        .into_iter()
+        .map(|NewScore { hotkey, score, parts, comment }| Score { hotkey, score, parts, comment })
+        .collect();
+    let receipt = evaluating::evaluate(&app, &caller, Evaluation { task: task_id, scores, signature }).await?;
+    Ok(Body(match receipt {
+        Receipt::Accepted { replaced } => {
+            EvaluationReceipt { accepted: true, replaced: Some(replaced), reason: None }
+        }
+        Receipt::Refused(reason) => {
+            EvaluationReceipt { accepted: false, replaced: None, reason: Some(reason) }
+        }
+    }))
+}

@@ -1,0 +1,331 @@
+//! Miners: heartbeats, mail, and the answers that they send.
+use std::{collections::HashMap, time::Duration};
+
+use sqlx::PgConnection;
+use violet_chain::{Hotkey, verify};
+
+use crate::{
+    app::App,
+    domain::{
+        TaskId, TaskType,
+        capability::Offer,
+        performance::Performance,
+        signing,
+    },
+    error::{Error, Result},
+    services::{batch::Write, hub::Topic, identity::Caller},
+    store::{
+        self,
+        answers::NewAnswer,
+        assignments::Mail,
+        miners::{Heartbeat, Subject},
+    },
+};
+
+const MOST_ENGINES: usize = 256;
+const LONGEST_NAME: usize = 255;
+/// The most assignments that one poll answers.
+const MAIL: i64 = 64;
+
+/// What a miner's heartbeat is answered with.
+#[derive(Clone, Copy, Debug)]
+pub struct Beat {
+    /// The miner's place in the metagraph.
+    pub uid: u16,
+    /// How long this heartbeat counts.
+    pub ttl: Duration,
+}
+
+/// Takes a heartbeat in.
+///
+/// # Errors
+/// 422 for a declaration that makes no sense.
+pub async fn heartbeat(
+    app: &App,
+    caller: &Caller,
+    capacity: u16,
+    load: u16,
+    engines: &[Offer],
+    version: &str,
+) -> Result<Beat> {
+    if engines.len() > MOST_ENGINES {
+        return Err(Error::invalid("engines", format!("at most {MOST_ENGINES} may be declared")));
+    }
+    for offer in engines {
+        if offer.model_id.is_empty() || offer.model_id.len() > LONGEST_NAME || offer.engine.len() > LONGEST_NAME {
+            return Err(Error::invalid("engines", format!("names must have 1 to {LONGEST_NAME} bytes")));
+        }
+    }
+    let clean = |text: &str| !text.contains('\0');
+    if version.len() > LONGEST_NAME
+        || !clean(version)
+        || !engines.iter().all(|offer| clean(&offer.engine) && clean(&offer.model_id))
+    {
+        return Err(Error::invalid("version", "must be short and free of NUL characters, like all names"));
+    }
+    store::miners::heartbeat(
+        &app.db,
+        &Heartbeat {
+            netuid: app.config.netuid,
+            hotkey: caller.neuron.hotkey,
+            capacity,
+            load,
+            engines,
+            version,
+        },
+    )
+    .await?;
+    // Tasks may be waiting for just this miner.
+    app.hub.wake(Topic::Drawing);
+    Ok(Beat {
+        uid: caller.neuron.uid.0,
+        ttl: Duration::from_secs(app.rule.heartbeat_ttl_seconds.into()),
+    })
+}
+
+/// The open assignments of a miner; waits up to `wait` for the first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn mail(app: &App, hotkey: Hotkey, wait: Duration) -> Result<Vec<Mail>> {
+    let waiter = app.hub.waiter(Topic::Miner(hotkey));
+    let found = waiter
+        .until(wait.min(app.config.longest_wait()), || async {
+            let mail = store::assignments::mail(&app.db, app.config.netuid, hotkey, MAIL).await?;
+            Ok::<_, Error>((!mail.is_empty()).then_some(mail))
+        })
+        .await?
+        .unwrap_or_default();
+    Ok(found)
+}
+
+/// Notes that a miner was handed its mail. Not part of the answer to it: losing this costs a slower sign of life.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn note_seen(app: &App, hotkey: Hotkey, tasks: &[TaskId]) -> Result<()> {
+    let mail: Vec<_> = tasks.iter().map(|task| (*task, hotkey)).collect();
+    let mut tx = app.db.begin().await?;
+    let moved = store::assignments::seen(&mut tx, &mail).await?;
+    tx.commit().await?;
+    moved.into_iter().for_each(|task| app.hub.wake(Topic::Task(task)));
+    Ok(())
+}
+
+/// An answer, as it came.
+#[derive(Debug)]
+pub struct Answer {
+    /// The task.
+    pub task: TaskId,
+    /// What the engine made.
+    pub output: serde_json::Value,
+    /// What ran.
+    pub model_id: String,
+    /// The program that ran it.
+    pub engine: String,
+    /// What the miner says it took, in seconds.
+    pub claimed_seconds: Option<f64>,
+    /// The digest that the miner signed.
+    pub digest: [u8; 32],
+    /// Its signature over [`signing::answer_message`].
+    pub signature: [u8; 64],
+}
+
+/// An answer that was checked, to be stored.
+pub type Submitted = NewAnswer;
+
+/// What a miner learns about its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Receipt {
+    /// It counts.
+    Used {
+        /// Whether it is the first of its task.
+        first: bool,
+    },
+    /// It does not.
+    Unused(Unused),
+}
+
+/// Why an answer does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Unused {
+    /// The assignment ended before it came.
+    Late,
+    /// One answer counts for each task and hotkey.
+    AlreadyAnswered,
+    /// The task was never this miner's.
+    NotAssigned,
+    /// The task ended before it came.
+    TaskEnded,
+}
+
+/// Checks an answer and stores it.
+///
+/// # Errors
+/// 404 for no such task, 422 for an output that is not one, 401 for a signature that is not the miner's.
+pub async fn answer(app: &App, caller: &Caller, answer: Answer) -> Result<Receipt> {
+    let hotkey = caller.neuron.hotkey;
+    let standing = store::answers::standing(&app.db, answer.task, hotkey)
+        .await?
+        .ok_or(Error::NotFound { what: "task" })?;
+    if standing.answered {
+        return Ok(Receipt::Unused(Unused::AlreadyAnswered));
+    }
+    if !standing.assigned && !standing.ended {
+        return Ok(Receipt::Unused(Unused::NotAssigned));
+    }
+    let canonical = canonical(&answer)?;
+    if signing::answer_digest(&canonical) != answer.digest {
+        return Err(Error::invalid(
+            "digest",
+            "must be BLAKE2b-256 of the RFC 8785 form of {engine, model_id, output}",
+        ));
+    }
+    let message = signing::answer_message(app.config.netuid, answer.task, answer.digest);
+    if !verify(caller.crypto, &hotkey, &message, &answer.signature) {
+        return Err(Error::invalid("signature", "is not the hotkey's over this answer"));
+    }
+    check_output(app, standing.task_type, &answer.output)?;
+    let receipt = app
+        .answering
+        .submit(NewAnswer {
+            task_id: answer.task,
+            hotkey,
+            uid: caller.neuron.uid.0,
+            output: answer.output,
+            engine: answer.engine,
+            model_id: answer.model_id,
+            digest: answer.digest,
+            crypto: caller.crypto,
+            signature: answer.signature,
+            claimed_seconds: answer.claimed_seconds.filter(|seconds| seconds.is_finite() && *seconds >= 0.0),
+        })
+        .await?;
+    Ok(match receipt {
+        Receipt::Unused(Unused::Late) if standing.task_ended => Receipt::Unused(Unused::TaskEnded),
+        receipt => receipt,
+    })
+}
+
+/// The RFC 8785 form of {engine, `model_id`, output}.
+fn canonical(answer: &Answer) -> Result<Vec<u8>> {
+    let Answer { output, model_id, engine, .. } = answer;
+    let whole = serde_json::json!({ "engine": engine, "model_id": model_id, "output": output });
+    serde_json_canonicalizer::to_vec(&whole)
+        .map_err(|error| Error::invalid("output", format!("has no canonical form: {error}")))
+}
+
+/// The largest text that an answer may have, for each byte of the limit of an input.
+const GROWTH: usize = 8;
+
+fn check_output(app: &App, task_type: TaskType, output: &serde_json::Value) -> Result<()> {
+    match task_type {
+        TaskType::TextTranslation => {
+            let object = output.as_object().filter(|object| object.len() == 1);
+            let text = object
+                .and_then(|object| object.get("translated_text"))
+                .and_then(|text| text.as_str())
+                .ok_or_else(|| Error::invalid("output", "must be {\"translated_text\": \"…\"}"))?;
+            if text.trim().is_empty() || text.contains('\0') {
+                return Err(Error::invalid("output", "translated_text must not be empty or hold NUL characters"));
+            }
+            let most = GROWTH * app.config.tasks.text_bytes;
+            if text.len() > most {
+                return Err(Error::invalid("output", format!("translated_text must have at most {most} bytes")));
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Stores answers in groups, and what they say about their miners.
+#[derive(Debug)]
+pub struct Writer {
+    /// For the database.
+    pub app: App,
+}
+
+impl Write for Writer {
+    type Item = Submitted;
+    type Answer = Receipt;
+
+    async fn write(&mut self, items: &[Submitted]) -> Result<Vec<Result<Receipt>>> {
+        let app = &self.app;
+        // One statement cannot take two answers of one miner to one task.
+        let mut distinct: Vec<&Submitted> = items.iter().collect();
+        distinct.sort_by_key(|item| (item.task_id, item.hotkey));
+        distinct.dedup_by_key(|item| (item.task_id, item.hotkey));
+        let distinct: Vec<Submitted> = distinct.into_iter().cloned().collect();
+
+        let mut tx = app.db.begin().await?;
+        let stored = store::answers::insert(&mut tx, &distinct).await?;
+        let mut changes: Changes = Vec::new();
+        for row in stored.iter().filter(|row| row.used) {
+            if let (Some(task_type), Some(size)) = (row.task_type, row.input_size) {
+                let usual = task_type.usual_millis(u64::try_from(size).unwrap_or(0));
+                let millis = u64::try_from(row.millis).unwrap_or(0);
+                changes.push(((row.hotkey, task_type), Change::Answered { millis, usual }));
+            }
+        }
+        remember(&mut tx, app.config.netuid, &changes).await?;
+        tx.commit().await?;
+
+        let used: Vec<Hotkey> = stored.iter().filter(|row| row.used).map(|row| row.hotkey).collect();
+        app.roster.release(&used);
+        for row in stored.iter().filter(|row| row.used) {
+            app.hub.wake(Topic::Task(row.task_id));
+            if row.done == Some(true) {
+                app.hub.wake(Topic::Settling);
+            }
+        }
+        let mut by_key: HashMap<_, _> = stored.iter().map(|row| ((row.task_id, row.hotkey), row)).collect();
+        Ok(items
+            .iter()
+            .map(|item| {
+                Ok(match by_key.remove(&(item.task_id, item.hotkey)) {
+                    Some(row) if row.used => Receipt::Used { first: row.answered == Some(1) },
+                    Some(_) => Receipt::Unused(Unused::Late),
+                    None => Receipt::Unused(Unused::AlreadyAnswered),
+                })
+            })
+            .collect())
+    }
+}
+
+/// What happened to a miner.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Change {
+    /// It answered after so many milliseconds, where so many are usual.
+    Answered { millis: u64, usual: u64 },
+    /// It let an assignment go by.
+    Missed,
+    /// An answer of its was judged.
+    Judged { consensus: u16 },
+}
+
+/// What happened to whom, in order.
+pub(crate) type Changes = Vec<(Subject, Change)>;
+
+/// Takes changes into the means of their miners, inside the caller's transaction.
+pub(crate) async fn remember(tx: &mut PgConnection, netuid: u16, changes: &Changes) -> Result<()> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let mut subjects: Vec<Subject> = changes.iter().map(|(subject, _)| *subject).collect();
+    subjects.sort_unstable();
+    subjects.dedup();
+    let mut known: HashMap<Subject, Performance> =
+        store::miners::lock_performances(tx, netuid, &subjects).await?.into_iter().collect();
+    for (subject, change) in changes {
+        let performance = known.entry(*subject).or_default();
+        *performance = match *change {
+            Change::Answered { millis, usual } => performance.answered(millis, usual),
+            Change::Missed => performance.missed(),
+            Change::Judged { consensus } => performance.judged(consensus),
+        };
+    }
+    let rows: Vec<(Subject, Performance)> = known.into_iter().collect();
+    store::miners::put_performances(tx, netuid, &rows).await?;
+    Ok(())
+}

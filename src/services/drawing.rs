@@ -1,0 +1,250 @@
+//! Drawing miners for a task by the rule, and finding tasks that still wait for a draw.
+use std::{
+    collections::BTreeSet,
+    sync::PoisonError,
+};
+
+use sqlx::PgConnection;
+
+use crate::{
+    app::App,
+    domain::{
+        TaskId, TaskState, TaskType,
+        capability::Capability,
+        records::{self, Digest, Record},
+        routing::{self, Excluded},
+        task::{PENDING_LIMIT, Reason},
+    },
+    error::{Error, Result},
+    services::{hub::Topic, recording, roster},
+    store::{self, open::Open, submissions::NewAssignment},
+};
+
+/// What a draw is for.
+#[derive(Debug)]
+pub struct Request {
+    /// The task.
+    pub task: TaskId,
+    /// Ties the draw to the user's request.
+    pub digest: [u8; 32],
+    /// Whether the client put entropy of its own into it.
+    pub client_entropy: bool,
+    /// What miners must be able to do.
+    pub capability: Capability,
+    /// In the units of its type.
+    pub input_size: u64,
+    /// How many draws the task had before.
+    pub draw: u32,
+    /// The slots to fill, with the number of this attempt at each.
+    pub slots: Vec<(u8, u8)>,
+    /// Who was drawn for the task before.
+    pub earlier: Excluded,
+}
+
+/// A draw that is not committed yet; the miners' places are reserved.
+#[derive(Debug)]
+pub struct Drawn {
+    /// What is recorded of it.
+    pub record: Record,
+    /// One for each slot that got a miner.
+    pub assignments: Vec<NewAssignment>,
+}
+
+/// Draws miners for `request`; `None` when nobody is eligible.
+///
+/// # Errors
+/// When the database does not answer. Without a snapshot nobody is eligible.
+pub async fn draw(app: &App, request: &Request) -> Result<Option<Drawn>> {
+    let Ok(in_force) = app.snapshots.current() else { return Ok(None) };
+    let frozen = roster::candidates(app, &in_force, &request.capability).await?;
+    let seed = routing::draw_seed(in_force.base, request.digest, request.draw);
+    let miners = app.roster.miners();
+
+    let _one_at_a_time = app.roster.drawing.lock().unwrap_or_else(PoisonError::into_inner);
+    let skipped: BTreeSet<u16> = frozen
+        .candidates
+        .iter()
+        .filter(|candidate| {
+            miners.get(&candidate.hotkey).is_none_or(|miner| !miner.available || miner.free() == 0)
+        })
+        .map(|candidate| candidate.uid)
+        .collect();
+    let excluded = Excluded {
+        uids: request.earlier.uids.union(&skipped).copied().collect(),
+        coldkeys: request.earlier.coldkeys.clone(),
+    };
+    let chosen = routing::draw(seed, &frozen.candidates, &frozen.weights, &excluded, request.slots.len());
+    if chosen.is_empty() {
+        return Ok(None);
+    }
+    let deadline = request.capability.task_type.deadline(request.input_size).as_secs_f64();
+    #[expect(clippy::cast_precision_loss, reason = "seconds of a setting")]
+    let silence = app.config.tasks.silence_seconds as f64;
+    let assignments = chosen
+        .iter()
+        .zip(&request.slots)
+        .map(|(&index, &(slot, attempt))| {
+            let candidate = &frozen.candidates[index];
+            if let Some(miner) = miners.get(&candidate.hotkey) {
+                miner.reserve();
+            }
+            NewAssignment {
+                task_id: request.task,
+                hotkey: candidate.hotkey,
+                uid: candidate.uid,
+                slot,
+                attempt,
+                deadline_seconds: deadline,
+                silence_seconds: silence,
+            }
+        })
+        .collect();
+    let record = Record::Draw(records::Draw {
+        netuid: app.config.netuid,
+        task: request.task.bytes(),
+        draw: request.draw,
+        request: Digest(request.digest),
+        client_entropy: request.client_entropy,
+        block: in_force.snapshot.block.number,
+        base: Digest(in_force.commitment),
+        candidate_set: frozen.digest,
+        slots: request.slots.iter().map(|(slot, _)| *slot).collect(),
+        skipped: skipped.into_iter().collect(),
+        chosen: chosen.iter().map(|&index| frozen.candidates[index].uid).collect(),
+        at: u64::try_from(app.clock.now().timestamp_millis()).unwrap_or(0),
+    });
+    Ok(Some(Drawn { record, assignments }))
+}
+
+/// Gives the reserved places back: the draw did not come to be.
+pub fn undo(app: &App, drawn: &Drawn) {
+    app.roster.release(drawn.assignments.iter().map(|assignment| &assignment.hotkey));
+}
+
+/// Stores draws with their records inside the caller's transaction.
+pub(crate) async fn store<'a>(
+    app: &App,
+    tx: &mut PgConnection,
+    drawn: impl IntoIterator<Item = &'a Drawn>,
+) -> Result<()> {
+    let drawn: Vec<&Drawn> = drawn.into_iter().collect();
+    let assignments: Vec<NewAssignment> =
+        drawn.iter().flat_map(|drawn| drawn.assignments.iter().cloned()).collect();
+    store::submissions::insert_assignments(tx, app.config.netuid, &assignments).await?;
+    let records = drawn
+        .iter()
+        .map(|drawn| (drawn.record.clone(), drawn.assignments.first().map(|first| first.task_id)))
+        .collect();
+    if let Some(batch) = recording::sign(app, records) {
+        store::records::insert(tx, app.hotkey, &batch).await?;
+    }
+    Ok(())
+}
+
+/// Wakes the miners that were drawn, and whoever waits for the task.
+pub fn announce(app: &App, drawn: &Drawn) {
+    for assignment in &drawn.assignments {
+        app.hub.wake(Topic::Miner(assignment.hotkey));
+    }
+    if let Some(first) = drawn.assignments.first() {
+        app.hub.wake(Topic::Task(first.task_id));
+    }
+}
+
+/// What a live task needs of its miners.
+pub fn capability(
+    task_type: TaskType,
+    source: &str,
+    target: Option<&String>,
+    model: Option<&String>,
+) -> Capability {
+    Capability {
+        task_type,
+        source_language: source.to_owned(),
+        target_language: target.cloned(),
+        model: model.cloned(),
+    }
+}
+
+/// The request of a live task's next draw.
+pub(crate) fn request_of(open: &Open, slots: Vec<(u8, u8)>, earlier: Excluded) -> Result<Request> {
+    Ok(Request {
+        task: open.task_id,
+        digest: open.request_digest.clone().try_into().map_err(|_| Error::internal("a digest of another size"))?,
+        client_entropy: open.client_entropy,
+        capability: capability(
+            open.task_type,
+            &open.source_language,
+            open.target_language.as_ref(),
+            open.required_model.as_ref(),
+        ),
+        input_size: u64::try_from(open.input_size).unwrap_or(0),
+        draw: u32::try_from(open.draws).unwrap_or(0),
+        slots,
+        earlier,
+    })
+}
+
+/// Tasks taken in one round.
+const ROUND: i64 = 200;
+
+/// Draws for tasks that nobody was drawn for yet, most urgent first, and fails those that waited too long.
+///
+/// # Errors
+/// When the database does not answer; the next round tries again.
+pub async fn draw_pending(app: &App) -> Result<()> {
+    let mut tx = app.db.begin().await?;
+    let pending = store::open::lock_pending(&mut tx, ROUND).await?;
+    let mut drawn = Vec::new();
+    let mut failed = Vec::new();
+    for open in &pending {
+        if open.age_seconds >= PENDING_LIMIT.as_secs_f64() {
+            debug_assert!(open.progress().state().may_become(TaskState::Failed));
+            store::open::remove(&mut tx, open.task_id).await?;
+            store::open::end(&mut tx, open.task_id, TaskState::Failed, Reason::NoEligibleMiner).await?;
+            failed.push(open.task_id);
+            continue;
+        }
+        let required = u8::try_from(open.required).unwrap_or(1);
+        let slots = (0..required).map(|slot| (slot, 1)).collect();
+        let Some(found) = draw(app, &request_of(open, slots, Excluded::default())?).await? else { continue };
+        let outstanding = i16::try_from(found.assignments.len()).unwrap_or(i16::MAX);
+        store::open::advance(&mut tx, open.task_id, 1, outstanding, false).await?;
+        drawn.push(found);
+    }
+    let stored = async {
+        if !drawn.is_empty() {
+            store(app, &mut tx, &drawn).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+    .await;
+    if let Err(error) = stored {
+        drawn.iter().for_each(|drawn| undo(app, drawn));
+        return Err(error);
+    }
+    drawn.iter().for_each(|drawn| announce(app, drawn));
+    failed.into_iter().for_each(|task| app.hub.wake(Topic::Task(task)));
+    Ok(())
+}
+
+/// Who was drawn for a task before, as its records say it.
+pub(crate) async fn earlier(app: &App, task: TaskId) -> Result<Excluded> {
+    let mut excluded = Excluded::default();
+    for stored in store::records::of_task(&app.db, task).await? {
+        let Record::Draw(draw) = Record::from_bytes(&stored.body).map_err(Error::internal)? else { continue };
+        let set = store::records::by_digest(&app.db, draw.candidate_set.0)
+            .await?
+            .ok_or_else(|| Error::internal("a draw names a candidate set that is not recorded"))?;
+        let Record::CandidateSet(set) = Record::from_bytes(&set.body).map_err(Error::internal)? else {
+            return Err(Error::internal("a draw names something that is not a candidate set"));
+        };
+        for uid in &draw.chosen {
+            excluded.uids.insert(*uid);
+            let chosen = set.candidates.iter().find(|candidate| candidate.uid == *uid);
+            excluded.coldkeys.extend(chosen.map(|candidate| candidate.coldkey));
+        }
+    }
+    Ok(excluded)
+}

@@ -1,0 +1,173 @@
+//! Validators: the finished tasks that wait for them, and their evaluations.
+use std::{collections::BTreeSet, time::Duration};
+
+use violet_chain::{Hotkey, verify};
+
+use crate::{
+    app::App,
+    domain::{TaskId, signing},
+    error::{Error, Result},
+    services::{batch::Write, hub::Topic, identity::Caller},
+    store::{
+        self,
+        answers::Answer,
+        evaluations::{Finished, NewEvaluation, Score},
+    },
+};
+
+/// The most tasks that one poll answers.
+const PAGE: i64 = 32;
+const LONGEST_COMMENT: usize = 2000;
+
+/// A finished task with its answers.
+#[derive(Debug)]
+pub struct ToJudge {
+    /// The task.
+    pub task: Finished,
+    /// In the order of arrival.
+    pub answers: Vec<Answer>,
+}
+
+/// The tasks that a validator has not judged; waits up to `wait` for the first.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn waiting_for(app: &App, validator: Hotkey, wait: Duration) -> Result<Vec<ToJudge>> {
+    let waiter = app.hub.waiter(Topic::Validator(validator));
+    let found = waiter
+        .until(wait.min(app.config.longest_wait()), || async {
+            let tasks = store::evaluations::waiting_for(&app.db, validator, PAGE).await?;
+            Ok::<_, Error>((!tasks.is_empty()).then_some(tasks))
+        })
+        .await?
+        .unwrap_or_default();
+    let mut all = Vec::with_capacity(found.len());
+    for task in found {
+        let answers = store::answers::of_task(&app.db, task.task_id).await?;
+        all.push(ToJudge { task, answers });
+    }
+    Ok(all)
+}
+
+/// Notes that a validator is there: only those seen within a day judge.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn note_seen(app: &App, validator: Hotkey) -> Result<()> {
+    store::miners::saw_validators(&app.db, app.config.netuid, &[validator.0.to_vec()]).await?;
+    Ok(())
+}
+
+/// An evaluation, as it came.
+#[derive(Debug)]
+pub struct Evaluation {
+    /// The task.
+    pub task: TaskId,
+    /// One for each answer.
+    pub scores: Vec<Score>,
+    /// The validator's signature over [`signing::evaluation_message`].
+    pub signature: [u8; 64],
+}
+
+/// An evaluation that was checked, to be stored.
+pub type Submitted = NewEvaluation;
+
+/// What a validator learns about its evaluation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Receipt {
+    /// It counts.
+    Accepted {
+        /// Whether it took the place of an earlier one.
+        replaced: bool,
+    },
+    /// It does not.
+    Refused(Refused),
+}
+
+/// Why an evaluation does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Refused {
+    /// The task is settled, or not done yet, or this validator was not on its list when it was done.
+    NotAJudge,
+    /// The task was settled while this came in.
+    Settled,
+}
+
+/// Checks an evaluation and stores it.
+///
+/// # Errors
+/// 422 when the scores are not one for each answer, or the signature is not the validator's.
+pub async fn evaluate(app: &App, caller: &Caller, mut evaluation: Evaluation) -> Result<Receipt> {
+    let validator = caller.neuron.hotkey;
+    if !store::evaluations::may_judge(&app.db, evaluation.task, validator).await? {
+        return Ok(Receipt::Refused(Refused::NotAJudge));
+    }
+    let scored: BTreeSet<Hotkey> = evaluation.scores.iter().map(|score| score.hotkey).collect();
+    let answered: BTreeSet<Hotkey> =
+        store::answers::of_task(&app.db, evaluation.task).await?.iter().map(|answer| answer.hotkey).collect();
+    if scored != answered || scored.len() != evaluation.scores.len() {
+        return Err(Error::invalid("scores", "must have exactly one entry for each answer of the task"));
+    }
+    for score in &evaluation.scores {
+        let comment = score.comment.as_deref().unwrap_or_default();
+        if comment.len() > LONGEST_COMMENT || comment.contains('\0') {
+            return Err(Error::invalid(
+                "comment",
+                format!("must have at most {LONGEST_COMMENT} bytes and no NUL character"),
+            ));
+        }
+    }
+    evaluation.scores.sort_by_key(|score| score.hotkey);
+    let signed: Vec<_> = evaluation.scores.iter().map(|score| (score.hotkey, score.score)).collect();
+    let message = signing::evaluation_message(app.config.netuid, evaluation.task, &signed);
+    if !verify(caller.crypto, &validator, &message, &evaluation.signature) {
+        return Err(Error::invalid("signature", "is not the hotkey's over these scores"));
+    }
+    app.evaluating
+        .submit(NewEvaluation {
+            task_id: evaluation.task,
+            validator,
+            scores: evaluation.scores,
+            crypto: caller.crypto,
+            signature: evaluation.signature,
+        })
+        .await
+}
+
+/// Stores evaluations in groups.
+#[derive(Debug)]
+pub struct Writer {
+    /// For the database.
+    pub app: App,
+}
+
+impl Write for Writer {
+    type Item = Submitted;
+    type Answer = Receipt;
+
+    async fn write(&mut self, items: &[Submitted]) -> Result<Vec<Result<Receipt>>> {
+        let app = &self.app;
+        // One statement cannot replace a row twice: the last of a validator's evaluations of a task is the one.
+        let mut distinct: Vec<&Submitted> = items.iter().rev().collect();
+        distinct.sort_by_key(|item| (item.task_id, item.validator));
+        distinct.dedup_by_key(|item| (item.task_id, item.validator));
+        let distinct: Vec<Submitted> = distinct.into_iter().cloned().collect();
+        let mut tx = app.db.begin().await?;
+        let stored = store::evaluations::insert(&mut tx, &distinct).await?;
+        tx.commit().await?;
+        if !stored.is_empty() {
+            app.hub.wake(Topic::Settling);
+        }
+        Ok(items
+            .iter()
+            .map(|item| {
+                let row =
+                    stored.iter().find(|row| row.task_id == item.task_id && row.validator == item.validator);
+                Ok(row.map_or(Receipt::Refused(Refused::Settled), |row| Receipt::Accepted {
+                    replaced: row.replaced,
+                }))
+            })
+            .collect())
+    }
+}

@@ -1,0 +1,73 @@
+//! Whether the server can work, and the measuring that this rests on.
+use std::time::Duration;
+
+use crate::{
+    app::{App, Clock},
+    error::Result,
+    store,
+};
+
+/// A clock further off than this is not trusted with deadlines.
+const SKEW: Duration = Duration::from_secs(2);
+
+/// What the server needs to work, each with what is wrong.
+#[derive(Debug, serde::Serialize, utoipa::ToSchema)]
+pub struct Readiness {
+    /// Whether all of it is there.
+    pub ready: bool,
+    /// `ok`, or what is wrong.
+    pub database: String,
+    /// `ok`, or what is wrong.
+    pub clock: String,
+    /// `ok`, or what is wrong.
+    pub snapshot: String,
+}
+
+/// Looks at the database, the clock and the snapshot.
+pub async fn check(app: &App) -> Readiness {
+    let said = |problem: Result<()>| problem.err().map_or_else(|| "ok".to_owned(), |error| error.to_string());
+    let database = said(
+        match tokio::time::timeout(Duration::from_secs(2), store::now(&app.db)).await {
+            Ok(answer) => answer.map(|_| ()).map_err(Into::into),
+            Err(_) => Err(crate::error::Error::Unavailable {
+                reason: "the database does not answer",
+                after: Duration::from_secs(2),
+            }),
+        },
+    );
+    let skew = app.clock.skew();
+    let clock = if skew > SKEW {
+        format!("{:.1} s off the database's", skew.as_secs_f64())
+    } else {
+        "ok".into()
+    };
+    let snapshot = said(app.snapshots.current().map(|_| ()));
+    Readiness { ready: [&database, &clock, &snapshot].iter().all(|part| *part == "ok"), database, clock, snapshot }
+}
+
+/// Measures how far the system's clock is from the database's.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn measure_clock(app: &App) -> Result<()> {
+    let before = Clock::system();
+    let database = store::now(&app.db).await?;
+    app.clock.measure(before, database, Clock::system());
+    Ok(())
+}
+
+/// Counts what is open, for the metrics.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn count(app: &App) -> Result<()> {
+    let (pending, open) = store::open::count(&app.db).await?;
+    #[expect(clippy::cast_precision_loss, reason = "a gauge")]
+    {
+        metrics::gauge!("violet_tasks_pending").set(pending as f64);
+        metrics::gauge!("violet_tasks_open").set(open as f64);
+    }
+    let age = app.snapshots.latest().map_or(f64::NAN, |current| current.taken.elapsed().as_secs_f64());
+    metrics::gauge!("violet_snapshot_age_seconds").set(age);
+    Ok(())
+}

@@ -1,0 +1,26 @@
+//! What the product does, one file per noun. Owns transactions; speaks neither HTTP nor SQL.
+pub mod accounts;
+pub mod identity;
+pub mod keys;
+pub mod nonces;
+
+pub mod roster;
+pub mod snapshots;
+
+pub mod drawing;
+pub mod submitting;
+
+pub mod accepting;
+pub mod answering;
+pub mod evaluating;
+pub mod settling;
+pub mod sweeping;
+
+pub mod audit;
+pub mod recording;
+pub mod tasks;
+
+pub mod batch;
+pub mod health;
+pub mod hub;
+pub mod waking;

@@ -1,0 +1,78 @@
+//! Requests that were seen: each signature counts once per cluster.
+use std::collections::HashSet;
+
+use crate::{
+    app::App,
+    error::Result,
+    services::batch::Write,
+    store,
+};
+
+/// Nanoseconds in a minute: the size of a bucket.
+const BUCKET: i64 = 60_000_000_000;
+
+/// A signed request.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Nonce {
+    /// Whose.
+    pub public_key: [u8; 32],
+    /// Nanoseconds since 1970, as signed.
+    pub nanos: i64,
+}
+
+/// What the store says of a nonce.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// It was not there.
+    First,
+    /// It was.
+    Again,
+    /// It is older than the store, which a crash of the database emptied: nobody can tell.
+    BeforeEpoch,
+}
+
+/// Stores nonces in groups.
+#[derive(Debug)]
+pub struct Writer {
+    /// For the database and the clock.
+    pub app: App,
+}
+
+impl Write for Writer {
+    type Item = Nonce;
+    type Answer = Seen;
+
+    async fn write(&mut self, items: &[Nonce]) -> Result<Vec<Result<Seen>>> {
+        let mut connection = self.app.db.acquire().await?;
+        let now = i64::try_from(self.app.clock.now_nanos()).unwrap_or(i64::MAX);
+        let epoch = store::nonces::epoch(&mut connection, now).await?;
+        let buckets: Vec<i64> = items.iter().map(|item| item.nanos / BUCKET).collect();
+        let keys: Vec<Vec<u8>> = items.iter().map(|item| item.public_key.to_vec()).collect();
+        let nanos: Vec<i64> = items.iter().map(|item| item.nanos).collect();
+        let stored = store::nonces::insert(&mut connection, &buckets, &keys, &nanos).await?;
+        let mut new: HashSet<(Vec<u8>, i64)> = stored.into_iter().collect();
+        Ok(items
+            .iter()
+            .map(|item| {
+                Ok(if item.nanos < epoch {
+                    Seen::BeforeEpoch
+                } else if new.remove(&(item.public_key.to_vec(), item.nanos)) {
+                    Seen::First
+                } else {
+                    Seen::Again
+                })
+            })
+            .collect())
+    }
+}
+
+/// Forgets nonces that no window can reach any more.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn sweep(app: &App) -> Result<()> {
+    let window = app.config.identity.signature_age_seconds + app.config.identity.signature_ahead_seconds + 60;
+    let before = app.clock.now_nanos().saturating_sub(window * 1_000_000_000);
+    store::nonces::delete_before(&app.db, i64::try_from(before).unwrap_or(i64::MAX) / BUCKET).await?;
+    Ok(())
+}

@@ -1,0 +1,83 @@
+//! Signing what is recorded: all records of one commit share one signature over their Merkle root.
+use codec::Encode;
+use ct_merkle::mem_backed_tree::MemoryBackedTree;
+use sha2::Sha256;
+
+use crate::{
+    app::App,
+    domain::{BatchId, TaskId, records::Record},
+    error::Result,
+    store,
+};
+
+/// Records that are committed together, signed.
+#[derive(Debug)]
+pub struct Batch {
+    /// Its name.
+    pub id: BatchId,
+    /// RFC 6962 root over the records' bytes.
+    pub root: [u8; 32],
+    /// The server's signature over [`batch_message`].
+    pub signature: [u8; 64],
+    /// In order.
+    pub leaves: Vec<Leaf>,
+}
+
+/// One record of a batch.
+#[derive(Debug)]
+pub struct Leaf {
+    /// What is recorded.
+    pub record: Record,
+    /// The task that it is about, for draws and settlements.
+    pub task: Option<TaskId>,
+    /// Its canonical bytes.
+    pub body: Vec<u8>,
+}
+
+/// What the server signs for a batch: "violet/batch/1" ‖ SCALE(batch id, root, size).
+pub fn batch_message(id: BatchId, root: [u8; 32], size: u32) -> Vec<u8> {
+    [&b"violet/batch/1"[..], &(id.bytes(), root, size).encode()].concat()
+}
+
+/// The RFC 6962 tree (SHA-256) over the bodies of a batch.
+pub fn tree(bodies: impl IntoIterator<Item = Vec<u8>>) -> MemoryBackedTree<Sha256, Vec<u8>> {
+    let mut tree = MemoryBackedTree::new();
+    for body in bodies {
+        tree.push(body);
+    }
+    tree
+}
+
+/// Signs `records`; `None` when there are none.
+pub fn sign(app: &App, records: Vec<(Record, Option<TaskId>)>) -> Option<Batch> {
+    if records.is_empty() {
+        return None;
+    }
+    let leaves: Vec<Leaf> =
+        records.into_iter().map(|(record, task)| Leaf { body: record.to_bytes(), record, task }).collect();
+    let root: [u8; 32] = (*tree(leaves.iter().map(|leaf| leaf.body.clone())).root().as_bytes()).into();
+    let id = BatchId::new();
+    let size = u32::try_from(leaves.len()).expect("batches have some hundred records");
+    let signature = app.keypair.sign(&batch_message(id, root, size));
+    Some(Batch { id, root, signature, leaves })
+}
+
+/// Records something that is named by its content, unless it is recorded already.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn record_once(app: &App, record: &Record) -> Result<()> {
+    let digest = record.digest();
+    if store::records::is_recorded(&app.db, digest.0).await? {
+        return Ok(());
+    }
+    let Some(batch) = sign(app, vec![(record.clone(), None)]) else { return Ok(()) };
+    let mut tx = app.db.begin().await?;
+    match store::records::insert(&mut tx, app.hotkey, &batch).await {
+        Ok(()) => tx.commit().await?,
+        // Another replica was first; its record says the same.
+        Err(error) if store::records::is_duplicate(&error) => tx.rollback().await?,
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}

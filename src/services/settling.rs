@@ -1,0 +1,229 @@
+//! Settling: freezes who may judge a finished task, and ends it when its consensus is final.
+use std::time::Duration;
+
+use sqlx::PgConnection;
+use violet_chain::Hotkey;
+
+use crate::{
+    app::App,
+    domain::{
+        TaskState,
+        consensus::{self, DEADLINE, Judging, PATIENCE, Scored, Verdict},
+        records::{self, Digest, Record},
+        task::Reason,
+    },
+    error::Result,
+    services::{
+        answering::{self, Change, Changes},
+        hub::Topic,
+        recording, snapshots,
+    },
+    store::{
+        self,
+        answers::Answer,
+        evaluations::Evaluation,
+        settlements::{End, Judged},
+    },
+};
+
+/// Tasks taken in one round.
+const ROUND: i64 = 200;
+
+/// Freezes the validators of tasks that are done: permit and stake by the snapshot, seen within a day.
+///
+/// # Errors
+/// When the database or the snapshot is away; the next round tries again.
+pub async fn freeze(app: &App) -> Result<()> {
+    let mut tx = app.db.begin().await?;
+    let tasks = store::evaluations::lock_unjudged(&mut tx, ROUND).await?;
+    if tasks.is_empty() {
+        return Ok(());
+    }
+    let snapshot = app.snapshots.current()?.snapshot;
+    let seen = store::miners::active_validators(&app.db, app.config.netuid).await?;
+    let validators: Vec<(Hotkey, i64)> = snapshot
+        .neurons
+        .iter()
+        .filter(|neuron| snapshots::may_judge(app, &snapshot, neuron) && seen.contains(&neuron.hotkey))
+        .map(|neuron| (neuron.hotkey, i64::try_from(neuron.stake.0).unwrap_or(i64::MAX)))
+        .collect();
+    store::evaluations::freeze(&mut tx, &tasks, &validators).await?;
+    tx.commit().await?;
+    for (validator, _) in &validators {
+        app.hub.wake(Topic::Validator(*validator));
+    }
+    tasks.into_iter().for_each(|task| app.hub.wake(Topic::Task(task)));
+    Ok(())
+}
+
+/// Ends the tasks whose verdict is final or that nobody will judge any more.
+///
+/// # Errors
+/// When the database does not answer; the next round tries again.
+pub async fn settle(app: &App) -> Result<()> {
+    let mut tx = app.db.begin().await?;
+    let ready = store::settlements::lock_ready(&mut tx, PATIENCE.as_secs_f64(), DEADLINE.as_secs_f64(), ROUND).await?;
+    if ready.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<_> = ready.iter().map(|judged| judged.task_id).collect();
+    store::evaluations::lock_juries(&mut tx, &ids).await?;
+    let permitted = permitted_stake(app);
+    let now = u64::try_from(app.clock.now().timestamp_millis()).unwrap_or(0);
+    let mut settled = Vec::new();
+    for judged in &ready {
+        if let Some(one) = decide(app, &mut tx, judged, permitted, now).await? {
+            settled.push(one);
+        }
+    }
+    if settled.is_empty() {
+        return Ok(());
+    }
+    let mut ends = Vec::with_capacity(settled.len());
+    let mut changes: Changes = Vec::new();
+    let mut records = Vec::with_capacity(settled.len());
+    for Settled { end, record, judged } in settled {
+        for (hotkey, consensus) in &end.consensus {
+            if let Some(consensus) = *consensus {
+                changes.push(((*hotkey, judged.task_type), Change::Judged { consensus }));
+            }
+        }
+        records.push((record, Some(end.task_id)));
+        ends.push(end);
+    }
+    store::settlements::insert(&mut tx, &ends).await?;
+    answering::remember(&mut tx, app.config.netuid, &changes).await?;
+    if let Some(batch) = recording::sign(app, records) {
+        store::records::insert(&mut tx, app.hotkey, &batch).await?;
+    }
+    tx.commit().await?;
+    for end in &ends {
+        metrics::counter!("violet_tasks_settled_total", "state" => end.state.name()).increment(1);
+        app.hub.wake(Topic::Task(end.task_id));
+    }
+    Ok(())
+}
+
+/// Stake of everybody with a validator permit: what participation is measured against.
+fn permitted_stake(app: &App) -> i64 {
+    app.snapshots.latest().map_or(0, |current| {
+        let all: u64 = current
+            .snapshot
+            .neurons
+            .iter()
+            .filter(|neuron| neuron.validator_permit)
+            .map(|neuron| neuron.stake.0)
+            .fold(0, u64::saturating_add);
+        i64::try_from(all).unwrap_or(i64::MAX)
+    })
+}
+
+struct Settled {
+    judged: Judged,
+    end: End,
+    record: Record,
+}
+
+async fn decide(
+    app: &App,
+    tx: &mut PgConnection,
+    judged: &Judged,
+    permitted_stake: i64,
+    now: u64,
+) -> Result<Option<Settled>> {
+    let answers = store::answers::of_task(&mut *tx, judged.task_id).await?;
+    let evaluations = store::evaluations::of_task(&mut *tx, judged.task_id).await?;
+    let scored_stake = evaluations
+        .iter()
+        .filter(|evaluation| evaluation.scores.iter().any(|score| score.score.is_some()))
+        .map(|evaluation| u128::try_from(evaluation.stake).unwrap_or(0))
+        .sum();
+    let verdict = Judging {
+        eligible_stake: u128::try_from(judged.eligible_stake).unwrap_or(0),
+        scored_stake,
+        outstanding: usize::try_from(judged.outstanding).unwrap_or(usize::MAX),
+        since_done: Duration::from_secs_f64(judged.seconds_since_done.max(0.0)),
+    }
+    .verdict();
+    let threshold = app.config.threshold(judged.task_type);
+    let (state, reason, consensus) = match verdict {
+        Verdict::Wait => return Ok(None),
+        Verdict::NoQuorum => (TaskState::Done, Some(Reason::Quorum), vec![None; answers.len()]),
+        Verdict::Abstained => (TaskState::Done, Some(Reason::Abstained), vec![None; answers.len()]),
+        Verdict::Final => {
+            let medians = medians(&answers, &evaluations);
+            let approved = medians.iter().flatten().any(|consensus| *consensus >= threshold);
+            (if approved { TaskState::Approved } else { TaskState::Rejected }, None, medians)
+        }
+    };
+    let record = Record::Settlement(records::Settlement {
+        netuid: app.config.netuid,
+        task: judged.task_id.bytes(),
+        outcome: state,
+        reason,
+        threshold,
+        eligible_stake: u128::try_from(judged.eligible_stake).unwrap_or(0),
+        answers: answers
+            .iter()
+            .zip(&consensus)
+            .map(|(answer, consensus)| records::Answer {
+                hotkey: answer.hotkey,
+                digest: Digest(answer.digest),
+                signature: records::Signature { crypto: answer.crypto, bytes: answer.signature },
+                consensus: *consensus,
+            })
+            .collect(),
+        evaluations: evaluations
+            .iter()
+            .map(|evaluation| records::Evaluation {
+                hotkey: evaluation.validator,
+                stake: u64::try_from(evaluation.stake).unwrap_or(0),
+                scores: answers.iter().map(|answer| score_of(evaluation, answer.hotkey)).collect(),
+                signature: records::Signature { crypto: evaluation.crypto, bytes: evaluation.signature },
+            })
+            .collect(),
+        at: now,
+    });
+    let end = End {
+        task_id: judged.task_id,
+        state,
+        reason,
+        best: best(&answers, &consensus),
+        eligible_stake: judged.eligible_stake,
+        permitted_stake,
+        consensus: answers.iter().map(|answer| answer.hotkey).zip(consensus).collect(),
+    };
+    Ok(Some(Settled { judged: *judged, end, record }))
+}
+
+fn score_of(evaluation: &Evaluation, miner: Hotkey) -> Option<u16> {
+    evaluation.scores.iter().find(|score| score.hotkey == miner).and_then(|score| score.score)
+}
+
+/// The consensus on each answer.
+fn medians(answers: &[Answer], evaluations: &[Evaluation]) -> Vec<Option<u16>> {
+    answers
+        .iter()
+        .map(|answer| {
+            let scores: Vec<Scored> = evaluations
+                .iter()
+                .filter_map(|evaluation| {
+                    let score = score_of(evaluation, answer.hotkey)?;
+                    Some(Scored { score, stake: u64::try_from(evaluation.stake).unwrap_or(0) })
+                })
+                .collect();
+            consensus::weighted_median(&scores)
+        })
+        .collect()
+}
+
+/// The answer with the highest consensus; of equals, and without a verdict, the one that came first.
+fn best(answers: &[Answer], consensus: &[Option<u16>]) -> Option<Hotkey> {
+    let mut best: Option<(Option<u16>, Hotkey)> = None;
+    for (answer, consensus) in answers.iter().zip(consensus) {
+        if best.is_none_or(|(highest, _)| *consensus > highest) {
+            best = Some((*consensus, answer.hotkey));
+        }
+    }
+    best.map(|(_, hotkey)| hotkey)
+}

@@ -1,0 +1,154 @@
+//! Assignments that end without an answer: expired, silent, refused. A replacement is drawn while the slot has draws
+//! left and somebody is eligible; when nothing is outstanding the task is done, or failed.
+use std::collections::BTreeMap;
+
+use sqlx::{PgConnection, Postgres, Transaction};
+use violet_chain::Hotkey;
+
+use crate::{
+    app::App,
+    domain::{
+        OrganizationId, TaskId, TaskState,
+        task::{DRAWS_PER_SLOT, Reason},
+    },
+    error::{Error, Result},
+    services::{
+        answering::{self, Change, Changes},
+        drawing::{self, Drawn},
+        hub::Topic,
+    },
+    store::{
+        self,
+        assignments::{Ended, Outcome},
+        open::Open,
+    },
+};
+
+/// Assignments taken in one round.
+const ROUND: i64 = 500;
+
+/// Ends what is overdue.
+///
+/// # Errors
+/// When the database does not answer; the next round tries again.
+pub async fn sweep(app: &App) -> Result<()> {
+    let mut tx = app.db.begin().await?;
+    let ended = store::assignments::take_overdue(&mut tx, ROUND).await?;
+    if ended.is_empty() {
+        return Ok(());
+    }
+    tracing::info!(assignments = ended.len(), "assignments ended without an answer");
+    conclude(app, tx, ended, None).await
+}
+
+/// Ends one assignment that its miner refuses; false when it has none.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn refuse(app: &App, task: TaskId, hotkey: Hotkey, reason: &str) -> Result<bool> {
+    let mut tx = app.db.begin().await?;
+    let Some(ended) = store::assignments::take_refused(&mut tx, task, hotkey).await? else {
+        return Ok(false);
+    };
+    let reason: String = reason.chars().filter(|c| *c != '\0').take(500).collect();
+    conclude(app, tx, vec![ended], Some(&reason)).await?;
+    Ok(true)
+}
+
+/// Withdraws a task of its owner: whatever comes later is kept and not used.
+///
+/// # Errors
+/// 404 for no task of this owner, 409 when it has ended.
+pub async fn cancel(app: &App, organization: OrganizationId, task: TaskId) -> Result<()> {
+    let found =
+        store::tasks::find(&app.db, organization, task).await?.ok_or(Error::NotFound { what: "task" })?;
+    let ended = |state: TaskState| Error::Conflict(format!("the task is {} already", state.name()));
+    if !found.state.may_become(TaskState::Cancelled) || found.end.is_some() {
+        return Err(ended(found.state));
+    }
+    let mut tx = app.db.begin().await?;
+    // The same order as an answer takes: first the mail, then the open row.
+    let withdrawn = store::assignments::take_withdrawn(&mut tx, task).await?;
+    store::assignments::insert_ends(&mut tx, &withdrawn, None).await?;
+    if !store::open::remove(&mut tx, task).await? {
+        return Err(Error::Conflict("the task has just ended".into()));
+    }
+    store::evaluations::discharge(&mut tx, task).await?;
+    store::open::end(&mut tx, task, TaskState::Cancelled, Reason::Cancelled).await?;
+    tx.commit().await?;
+    app.roster.release(withdrawn.iter().map(|ended| &ended.hotkey));
+    app.hub.wake(Topic::Task(task));
+    Ok(())
+}
+
+/// Records the ends, draws replacements, and moves the tasks on.
+async fn conclude(
+    app: &App,
+    mut tx: Transaction<'_, Postgres>,
+    ended: Vec<Ended>,
+    detail: Option<&str>,
+) -> Result<()> {
+    store::assignments::insert_ends(&mut tx, &ended, detail).await?;
+    let mut by_task: BTreeMap<TaskId, Vec<&Ended>> = BTreeMap::new();
+    for end in &ended {
+        by_task.entry(end.task_id).or_default().push(end);
+    }
+    let tasks: Vec<TaskId> = by_task.keys().copied().collect();
+    let open = store::open::lock(&mut tx, &tasks).await?;
+    let mut changes: Changes = Vec::new();
+    let mut drawn: Vec<Drawn> = Vec::new();
+    for task in &open {
+        let ends = &by_task[&task.task_id];
+        for end in ends.iter().filter(|end| end.outcome != Outcome::Withdrawn) {
+            changes.push(((end.hotkey, task.task_type), Change::Missed));
+        }
+        drawn.extend(replace(app, &mut tx, task, ends).await?);
+    }
+    let stored = async {
+        answering::remember(&mut tx, app.config.netuid, &changes).await?;
+        if !drawn.is_empty() {
+            drawing::store(app, &mut tx, &drawn).await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+    .await;
+    if let Err(error) = stored {
+        drawn.iter().for_each(|drawn| drawing::undo(app, drawn));
+        return Err(error);
+    }
+    app.roster.release(ended.iter().map(|end| &end.hotkey));
+    drawn.iter().for_each(|drawn| drawing::announce(app, drawn));
+    tasks.into_iter().for_each(|task| app.hub.wake(Topic::Task(task)));
+    app.hub.wake(Topic::Settling);
+    Ok(())
+}
+
+/// Draws for the slots of `ends` that have draws left, and writes what became of the task.
+async fn replace(app: &App, tx: &mut PgConnection, open: &Open, ends: &[&Ended]) -> Result<Option<Drawn>> {
+    let mut slots: Vec<(u8, u8)> = ends
+        .iter()
+        .map(|end| (u8::try_from(end.slot).unwrap_or(0), u8::try_from(end.attempt).unwrap_or(u8::MAX)))
+        .filter(|(_, attempt)| *attempt < DRAWS_PER_SLOT)
+        .map(|(slot, attempt)| (slot, attempt + 1))
+        .collect();
+    slots.sort_unstable();
+    let drawn = if slots.is_empty() {
+        None
+    } else {
+        let earlier = drawing::earlier(app, open.task_id).await?;
+        drawing::draw(app, &drawing::request_of(open, slots, earlier)?).await?
+    };
+    let replaced = drawn.as_ref().map_or(0, |drawn| drawn.assignments.len());
+    let gone = i16::try_from(ends.len()).unwrap_or(i16::MAX);
+    let outstanding = (open.outstanding - gone).max(0) + i16::try_from(replaced).unwrap_or(i16::MAX);
+    if outstanding == 0 && open.answered == 0 {
+        debug_assert!(open.progress().state().may_become(TaskState::Failed));
+        store::open::remove(tx, open.task_id).await?;
+        store::open::end(tx, open.task_id, TaskState::Failed, Reason::NoAnswer).await?;
+    } else {
+        let draws = open.draws + i32::from(drawn.is_some());
+        store::open::advance(tx, open.task_id, draws, outstanding, outstanding == 0).await?;
+    }
+    Ok(drawn)
+}

@@ -1,0 +1,42 @@
+//! Passing wake-ups between replicas through the database.
+use std::collections::BTreeSet;
+
+use crate::{app::App, error::Result, services::hub::Topic, store};
+
+/// PostgreSQL takes less than 8000 bytes in one payload.
+const LARGEST: usize = 7000;
+
+/// Tells the other replicas what was woken here.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn tell(app: &App, topics: impl Iterator<Item = Topic>) -> Result<()> {
+    let names: BTreeSet<String> = topics.map(Topic::name).collect();
+    let mut payload = String::new();
+    for name in names {
+        if payload.len() + name.len() >= LARGEST {
+            store::wake::notify(&app.db, &payload).await?;
+            payload.clear();
+        }
+        if !payload.is_empty() {
+            payload.push(',');
+        }
+        payload.push_str(&name);
+    }
+    if !payload.is_empty() {
+        store::wake::notify(&app.db, &payload).await?;
+    }
+    Ok(())
+}
+
+/// Wakes here what other replicas woke, until the connection fails.
+///
+/// # Errors
+/// When it fails.
+pub async fn listen(app: &App) -> Result<()> {
+    let mut listener = store::wake::listen(&app.db).await?;
+    loop {
+        let payload = store::wake::heard(&mut listener).await?;
+        payload.split(',').filter_map(Topic::from_name).for_each(|topic| app.hub.wake_here(topic));
+    }
+}

@@ -1,0 +1,214 @@
+//! Tables `task_assignments` and `assignment_ends`: mail addressed to miners, and how it ended unanswered.
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, PgExecutor};
+use uuid::Uuid;
+use violet_chain::Hotkey;
+
+use crate::domain::{Priority, TaskId, TaskType};
+
+/// How an assignment ended that brought no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "assignment_outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    /// Its deadline passed.
+    Expired,
+    /// The miner showed no sign of life.
+    Silent,
+    /// The miner said that it cannot.
+    Refused,
+    /// The task ended first.
+    Withdrawn,
+}
+
+/// An assignment, as its miner reads it.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "named like the columns")]
+pub struct Mail {
+    pub task_id: TaskId,
+    pub task_type: TaskType,
+    pub priority: Priority,
+    pub source_language: String,
+    pub target_language: Option<String>,
+    pub requested_model: Option<String>,
+    pub require_model: bool,
+    pub text: String,
+    pub assigned_at: DateTime<Utc>,
+    pub deadline: DateTime<Utc>,
+}
+
+/// The open assignments of a miner, most urgent first.
+pub(crate) async fn mail(
+    db: impl PgExecutor<'_>,
+    netuid: u16,
+    hotkey: Hotkey,
+    limit: i64,
+) -> Result<Vec<Mail>, sqlx::Error> {
+    sqlx::query_as!(
+        Mail,
+        r#"
+        select a.task_id as "task_id: TaskId", t.task_type, t.priority, t.source_language, t.target_language,
+               t.requested_model, t.require_model, c.text, a.assigned_at, a.deadline
+        from task_assignments a
+        join tasks t on t.task_id = a.task_id
+        join text_content c on c.task_id = a.task_id
+        where a.hotkey = $1 and a.netuid = $2 and a.deadline > now()
+        order by a.assigned_at - (array_position(enum_range(null::task_priority), t.priority) * interval '60 s'),
+                 a.task_id
+        limit $3
+        "#,
+        &hotkey.0[..],
+        i32::from(netuid),
+        limit,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Notes that miners were handed their mail.
+pub(crate) async fn seen(db: &mut PgConnection, mail: &[(TaskId, Hotkey)]) -> Result<Vec<TaskId>, sqlx::Error> {
+    let ids: Vec<Uuid> = mail.iter().map(|(task, _)| (*task).into()).collect();
+    let hotkeys: Vec<Vec<u8>> = mail.iter().map(|(_, hotkey)| hotkey.0.to_vec()).collect();
+    sqlx::query!(
+        r#"
+        update task_assignments a set seen_at = now()
+        from (select * from unnest($1::uuid[], $2::bytea[]) as s(task_id, hotkey) order by 1, 2) s
+        where a.task_id = s.task_id and a.hotkey = s.hotkey and a.seen_at is null
+        "#,
+        &ids,
+        &hotkeys,
+    )
+    .execute(&mut *db)
+    .await?;
+    sqlx::query_scalar!(
+        r#"
+        update task_open set seen = true where task_id = any($1) and not seen
+        returning task_id as "task_id: TaskId"
+        "#,
+        &ids,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// An assignment that was taken out.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "named like the columns")]
+pub struct Ended {
+    pub task_id: TaskId,
+    pub hotkey: Hotkey,
+    pub uid: i32,
+    pub slot: i16,
+    pub attempt: i16,
+    pub outcome: Outcome,
+}
+
+/// Takes out assignments whose deadline has passed, or whose miner showed no sign of life.
+pub(crate) async fn take_overdue(db: &mut PgConnection, limit: i64) -> Result<Vec<Ended>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"
+        delete from task_assignments a
+        using (
+            select task_id, hotkey, deadline <= now() as expired from task_assignments o
+            where deadline <= now()
+               or (seen_at is null and silent_at <= now()
+                   and not exists (select from miner_status m
+                                   where m.netuid = o.netuid and m.hotkey = o.hotkey
+                                     and m.last_seen > o.assigned_at))
+            order by task_id, hotkey
+            limit $1
+            for update skip locked
+        ) overdue
+        where a.task_id = overdue.task_id and a.hotkey = overdue.hotkey
+        returning a.task_id as "task_id: TaskId", a.hotkey, a.uid, a.slot, a.attempt, overdue.expired as "expired!"
+        "#,
+        limit,
+    )
+    .fetch_all(db)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(Ended {
+                task_id: row.task_id,
+                hotkey: Hotkey(super::bytes("hotkey", row.hotkey)?),
+                uid: row.uid,
+                slot: row.slot,
+                attempt: row.attempt,
+                outcome: if row.expired { Outcome::Expired } else { Outcome::Silent },
+            })
+        })
+        .collect()
+}
+
+/// Takes out one assignment that its miner refuses.
+pub(crate) async fn take_refused(
+    db: &mut PgConnection,
+    task: TaskId,
+    hotkey: Hotkey,
+) -> Result<Option<Ended>, sqlx::Error> {
+    let row = sqlx::query!(
+        "delete from task_assignments where task_id = $1 and hotkey = $2 returning uid, slot, attempt",
+        task as TaskId,
+        &hotkey.0[..],
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(row.map(|row| Ended {
+        task_id: task,
+        hotkey,
+        uid: row.uid,
+        slot: row.slot,
+        attempt: row.attempt,
+        outcome: Outcome::Refused,
+    }))
+}
+
+/// Takes out all assignments of a task that its owner withdrew.
+pub(crate) async fn take_withdrawn(db: &mut PgConnection, task: TaskId) -> Result<Vec<Ended>, sqlx::Error> {
+    let rows = sqlx::query!(
+        "delete from task_assignments where task_id = $1 returning hotkey, uid, slot, attempt",
+        task as TaskId,
+    )
+    .fetch_all(db)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(Ended {
+                task_id: task,
+                hotkey: Hotkey(super::bytes("hotkey", row.hotkey)?),
+                uid: row.uid,
+                slot: row.slot,
+                attempt: row.attempt,
+                outcome: Outcome::Withdrawn,
+            })
+        })
+        .collect()
+}
+
+/// Records how assignments ended.
+pub(crate) async fn insert_ends(
+    db: &mut PgConnection,
+    ended: &[Ended],
+    detail: Option<&str>,
+) -> Result<(), sqlx::Error> {
+    let ids: Vec<Uuid> = ended.iter().map(|end| end.task_id.into()).collect();
+    let hotkeys: Vec<Vec<u8>> = ended.iter().map(|end| end.hotkey.0.to_vec()).collect();
+    let uids: Vec<i32> = ended.iter().map(|end| end.uid).collect();
+    let slots: Vec<i16> = ended.iter().map(|end| end.slot).collect();
+    let outcomes: Vec<Outcome> = ended.iter().map(|end| end.outcome).collect();
+    sqlx::query!(
+        r#"
+        insert into assignment_ends (task_id, hotkey, uid, slot, outcome, detail)
+        select *, $6 from unnest($1::uuid[], $2::bytea[], $3::int[], $4::smallint[], $5::assignment_outcome[])
+        "#,
+        &ids,
+        &hotkeys,
+        &uids,
+        &slots,
+        &outcomes as &[Outcome],
+        detail,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,243 @@
+//! Tables `miner_status`, `miner_performance` and `validator_seen`.
+use sqlx::{PgConnection, PgExecutor, types::Json};
+use violet_chain::Hotkey;
+
+use crate::domain::{
+    TaskType,
+    capability::Offer,
+    performance::{Mean, Performance},
+};
+
+/// What a heartbeat says.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "named like the columns")]
+pub struct Heartbeat<'a> {
+    pub netuid: u16,
+    pub hotkey: Hotkey,
+    pub capacity: u16,
+    pub load: u16,
+    pub engines: &'a [Offer],
+    pub version: &'a str,
+}
+
+pub(crate) async fn heartbeat(db: impl PgExecutor<'_>, beat: &Heartbeat<'_>) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"
+        insert into miner_status (netuid, hotkey, capacity, load, engines, version)
+        values ($1, $2, $3, $4, $5, $6)
+        on conflict (netuid, hotkey) do update
+        set capacity = excluded.capacity, load = excluded.load, engines = excluded.engines,
+            version = excluded.version, last_seen = now()
+        "#,
+        i32::from(beat.netuid),
+        &beat.hotkey.0[..],
+        i32::from(beat.capacity),
+        i32::from(beat.load),
+        Json(beat.engines) as Json<&[Offer]>,
+        beat.version,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// A miner that was heard of lately.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "named like the columns")]
+pub struct Status {
+    pub hotkey: Hotkey,
+    pub capacity: u16,
+    pub engines: Vec<Offer>,
+    pub age_seconds: f64,
+    pub suspended: bool,
+    pub open: u16,
+}
+
+/// The miners heard of within `seconds`, with their open assignments.
+pub(crate) async fn heard_of(
+    db: impl PgExecutor<'_>,
+    netuid: u16,
+    seconds: f64,
+) -> Result<Vec<Status>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"
+        select hotkey, capacity, engines as "engines: Json<Vec<Offer>>",
+               extract(epoch from now() - last_seen)::float8 as "age_seconds!",
+               suspended_at is not null as "suspended!",
+               (select count(*) from task_assignments a
+                where a.netuid = m.netuid and a.hotkey = m.hotkey) as "open!"
+        from miner_status m
+        where netuid = $1 and last_seen > now() - make_interval(secs => $2)
+        "#,
+        i32::from(netuid),
+        seconds,
+    )
+    .fetch_all(db)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(Status {
+                hotkey: Hotkey(super::bytes("hotkey", row.hotkey)?),
+                capacity: u16::try_from(row.capacity).unwrap_or(0),
+                engines: row.engines.0,
+                age_seconds: row.age_seconds,
+                suspended: row.suspended,
+                open: u16::try_from(row.open).unwrap_or(u16::MAX),
+            })
+        })
+        .collect()
+}
+
+/// Whose performance, and at what.
+pub type Subject = (Hotkey, TaskType);
+
+/// What is remembered of all miners of a subnet.
+pub(crate) async fn performances(
+    db: impl PgExecutor<'_>,
+    netuid: u16,
+) -> Result<Vec<(Subject, Performance)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"
+        select hotkey, task_type, success_fast, success_slow, speed_fast, speed_slow, quality_fast, quality_slow
+        from miner_performance where netuid = $1
+        "#,
+        i32::from(netuid),
+    )
+    .fetch_all(db)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let performance = Performance {
+                success: Mean { fast: row.success_fast, slow: row.success_slow },
+                speed: Mean { fast: row.speed_fast, slow: row.speed_slow },
+                quality: Mean { fast: row.quality_fast, slow: row.quality_slow },
+            };
+            Ok(((Hotkey(super::bytes("hotkey", row.hotkey)?), row.task_type), performance))
+        })
+        .collect()
+}
+
+/// Locks and reads what is remembered of `subjects`; those without a row get a newcomer's.
+pub(crate) async fn lock_performances(
+    db: &mut PgConnection,
+    netuid: u16,
+    subjects: &[Subject],
+) -> Result<Vec<(Subject, Performance)>, sqlx::Error> {
+    let (hotkeys, types) = columns(subjects);
+    let new = Mean::default().fast;
+    // A row must exist to be locked: two replicas may see a newcomer at the same moment.
+    sqlx::query!(
+        r#"
+        insert into miner_performance
+            (netuid, hotkey, task_type, success_fast, success_slow, speed_fast, speed_slow, quality_fast, quality_slow)
+        select $1, hotkey, task_type, $4, $4, $4, $4, $4, $4
+        from unnest($2::bytea[], $3::task_type[]) as s(hotkey, task_type)
+        order by 2, 3
+        on conflict do nothing
+        "#,
+        i32::from(netuid),
+        &hotkeys,
+        &types as &[TaskType],
+        new,
+    )
+    .execute(&mut *db)
+    .await?;
+    let rows = sqlx::query!(
+        r#"
+        select hotkey, task_type, success_fast, success_slow, speed_fast, speed_slow, quality_fast, quality_slow
+        from miner_performance
+        where netuid = $1
+          and (hotkey, task_type) in (select * from unnest($2::bytea[], $3::task_type[]))
+        order by hotkey, task_type
+        for update
+        "#,
+        i32::from(netuid),
+        &hotkeys,
+        &types as &[TaskType],
+    )
+    .fetch_all(db)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let performance = Performance {
+                success: Mean { fast: row.success_fast, slow: row.success_slow },
+                speed: Mean { fast: row.speed_fast, slow: row.speed_slow },
+                quality: Mean { fast: row.quality_fast, slow: row.quality_slow },
+            };
+            Ok(((Hotkey(super::bytes("hotkey", row.hotkey)?), row.task_type), performance))
+        })
+        .collect()
+}
+
+fn columns(subjects: &[Subject]) -> (Vec<Vec<u8>>, Vec<TaskType>) {
+    subjects.iter().map(|(hotkey, task_type)| (hotkey.0.to_vec(), *task_type)).unzip()
+}
+
+pub(crate) async fn put_performances(
+    db: &mut PgConnection,
+    netuid: u16,
+    rows: &[(Subject, Performance)],
+) -> Result<(), sqlx::Error> {
+    let subjects: Vec<Subject> = rows.iter().map(|(subject, _)| *subject).collect();
+    let (hotkeys, types) = columns(&subjects);
+    let column = |value: fn(&Performance) -> i64| -> Vec<i64> {
+        rows.iter().map(|(_, performance)| value(performance)).collect()
+    };
+    sqlx::query!(
+        r#"
+        insert into miner_performance
+            (netuid, hotkey, task_type, success_fast, success_slow, speed_fast, speed_slow, quality_fast, quality_slow)
+        select $1, * from unnest($2::bytea[], $3::task_type[], $4::bigint[], $5::bigint[], $6::bigint[],
+                                 $7::bigint[], $8::bigint[], $9::bigint[])
+        on conflict (netuid, hotkey, task_type) do update
+        set success_fast = excluded.success_fast, success_slow = excluded.success_slow,
+            speed_fast = excluded.speed_fast, speed_slow = excluded.speed_slow,
+            quality_fast = excluded.quality_fast, quality_slow = excluded.quality_slow
+        "#,
+        i32::from(netuid),
+        &hotkeys,
+        &types as &[TaskType],
+        &column(|performance| performance.success.fast),
+        &column(|performance| performance.success.slow),
+        &column(|performance| performance.speed.fast),
+        &column(|performance| performance.speed.slow),
+        &column(|performance| performance.quality.fast),
+        &column(|performance| performance.quality.slow),
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+pub(crate) async fn saw_validators(
+    db: impl PgExecutor<'_>,
+    netuid: u16,
+    hotkeys: &[Vec<u8>],
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"
+        insert into validator_seen (netuid, hotkey, last_seen)
+        select $1, hotkey, now() from unnest($2::bytea[]) hotkey
+        on conflict (netuid, hotkey) do update set last_seen = now()
+        "#,
+        i32::from(netuid),
+        hotkeys,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// The validators that made an authenticated request within a day.
+pub(crate) async fn active_validators(
+    db: impl PgExecutor<'_>,
+    netuid: u16,
+) -> Result<Vec<Hotkey>, sqlx::Error> {
+    let rows = sqlx::query_scalar!(
+        "select hotkey from validator_seen where netuid = $1 and last_seen > now() - interval '24 hours'",
+        i32::from(netuid),
+    )
+    .fetch_all(db)
+    .await?;
+    rows.into_iter().map(|hotkey| super::bytes("hotkey", hotkey).map(Hotkey)).collect()
+}

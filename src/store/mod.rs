@@ -1,0 +1,38 @@
+//! Every SQL statement of the service; one file per table or per transition. Begins no transaction, knows no rule.
+pub mod accounts;
+pub mod answers;
+pub mod assignments;
+pub mod bases;
+pub mod evaluations;
+pub mod miners;
+pub mod nonces;
+pub mod open;
+pub mod records;
+pub mod settlements;
+pub mod submissions;
+pub mod tasks;
+pub mod wake;
+
+/// The database's clock.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn now(db: impl sqlx::PgExecutor<'_>) -> Result<chrono::DateTime<chrono::Utc>, sqlx::Error> {
+    sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#).fetch_one(db).await
+}
+
+/// A column of bytes that holds exactly `N` of them.
+fn bytes<const N: usize>(column: &'static str, value: Vec<u8>) -> Result<[u8; N], sqlx::Error> {
+    value.try_into().map_err(|value: Vec<u8>| sqlx::Error::ColumnDecode {
+        index: column.into(),
+        source: format!("{} bytes instead of {N}", value.len()).into(),
+    })
+}
+
+/// A column of text that holds a value of ours.
+fn decode<T: std::str::FromStr>(column: &'static str, text: &str) -> Result<T, sqlx::Error> {
+    text.parse().map_err(|_| sqlx::Error::ColumnDecode {
+        index: column.into(),
+        source: format!("`{text}` is not one of its values").into(),
+    })
+}

@@ -1,0 +1,123 @@
+//! Tables `record_batches` and `routing_records`.
+use sqlx::{PgConnection, PgExecutor};
+use violet_chain::Hotkey;
+
+use crate::{
+    domain::{BatchId, TaskId, records::RecordKind},
+    services::recording::Batch,
+};
+
+/// Whether what is named by its content is recorded already.
+pub(crate) async fn is_recorded(db: impl PgExecutor<'_>, digest: [u8; 32]) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select exists (select from routing_records where digest = $1 and task_id is null) as "exists!""#,
+        &digest[..],
+    )
+    .fetch_one(db)
+    .await
+}
+
+/// Whether an insert failed because the same content is recorded already.
+pub(crate) fn is_duplicate(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|error| error.constraint()) == Some("routing_records_by_digest")
+}
+
+/// Stores a signed batch.
+pub(crate) async fn insert(db: &mut PgConnection, server: Hotkey, batch: &Batch) -> Result<(), sqlx::Error> {
+    let size = i32::try_from(batch.leaves.len()).expect("batches have some hundred records");
+    sqlx::query!(
+        "insert into record_batches (batch_id, root, size, server, signature) values ($1, $2, $3, $4, $5)",
+        batch.id as BatchId,
+        &batch.root[..],
+        size,
+        &server.0[..],
+        &batch.signature[..],
+    )
+    .execute(&mut *db)
+    .await?;
+    let indices: Vec<i32> = (0..size).collect();
+    let kinds: Vec<RecordKind> = batch.leaves.iter().map(|leaf| leaf.record.kind()).collect();
+    let digests: Vec<Vec<u8>> = batch.leaves.iter().map(|leaf| leaf.record.digest().0.to_vec()).collect();
+    let tasks: Vec<Option<uuid::Uuid>> = batch.leaves.iter().map(|leaf| leaf.task.map(Into::into)).collect();
+    let bodies: Vec<Vec<u8>> = batch.leaves.iter().map(|leaf| leaf.body.clone()).collect();
+    sqlx::query!(
+        r#"
+        insert into routing_records (batch_id, leaf_index, kind, digest, task_id, body)
+        select $1, * from unnest($2::int[], $3::record_kind[], $4::bytea[], $5::uuid[], $6::bytea[])
+        "#,
+        batch.id as BatchId,
+        &indices,
+        &kinds as &[RecordKind],
+        &digests,
+        &tasks as &[Option<uuid::Uuid>],
+        &bodies,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// A record as it is stored.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "named like the columns")]
+pub struct Stored {
+    pub batch_id: BatchId,
+    pub leaf_index: i32,
+    pub body: Vec<u8>,
+}
+
+/// The draws and the settlement of a task, oldest first.
+pub(crate) async fn of_task(db: impl PgExecutor<'_>, task: TaskId) -> Result<Vec<Stored>, sqlx::Error> {
+    sqlx::query_as!(
+        Stored,
+        r#"
+        select batch_id as "batch_id: BatchId", leaf_index, body from routing_records
+        where task_id = $1 order by batch_id, leaf_index
+        "#,
+        task as TaskId,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// The record with this digest, of those that are named by their content.
+pub(crate) async fn by_digest(db: impl PgExecutor<'_>, digest: [u8; 32]) -> Result<Option<Stored>, sqlx::Error> {
+    sqlx::query_as!(
+        Stored,
+        r#"
+        select batch_id as "batch_id: BatchId", leaf_index, body from routing_records
+        where digest = $1 and task_id is null
+        "#,
+        &digest[..],
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// A batch as it is stored, with the bodies of all its records in order.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "named like the columns")]
+pub struct StoredBatch {
+    pub root: [u8; 32],
+    pub server: [u8; 32],
+    pub signature: [u8; 64],
+    pub bodies: Vec<Vec<u8>>,
+}
+
+pub(crate) async fn batch(db: &mut PgConnection, id: BatchId) -> Result<StoredBatch, sqlx::Error> {
+    let row = sqlx::query!("select root, server, signature from record_batches where batch_id = $1", id as BatchId)
+        .fetch_one(&mut *db)
+        .await?;
+    let bodies = sqlx::query_scalar!(
+        "select body from routing_records where batch_id = $1 order by leaf_index",
+        id as BatchId
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(StoredBatch {
+        root: super::bytes("root", row.root)?,
+        server: super::bytes("server", row.server)?,
+        signature: super::bytes("signature", row.signature)?,
+        bodies,
+    })
+}

@@ -1,0 +1,220 @@
+//! Storing accepted tasks: `tasks`, `text_content`, `task_open`, `task_assignments`, `idempotency_keys`.
+use sqlx::{PgConnection, PgExecutor};
+use uuid::Uuid;
+use violet_chain::Hotkey;
+
+use crate::domain::{OrganizationId, Priority, TaskId, TaskType, UserId};
+
+/// A task to be stored.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "named like the columns")]
+pub struct NewTask {
+    pub task_id: TaskId,
+    pub netuid: u16,
+    pub organization_id: OrganizationId,
+    pub user_id: UserId,
+    pub task_type: TaskType,
+    pub priority: Priority,
+    pub source_language: String,
+    pub target_language: Option<String>,
+    pub requested_model: Option<String>,
+    pub require_model: bool,
+    pub required_miner_count: u8,
+    pub input_size: u64,
+    pub input_digest: [u8; 32],
+    pub request_digest: [u8; 32],
+    pub client_entropy: Vec<u8>,
+    pub text: String,
+}
+
+/// An assignment to be stored.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "named like the columns")]
+pub struct NewAssignment {
+    pub task_id: TaskId,
+    pub hotkey: Hotkey,
+    pub uid: u16,
+    pub slot: u8,
+    pub attempt: u8,
+    pub deadline_seconds: f64,
+    pub silence_seconds: f64,
+}
+
+/// An `Idempotency-Key` with what was asked under it.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "named like the columns")]
+pub struct NewKey {
+    pub organization_id: OrganizationId,
+    pub key: String,
+    pub fingerprint: [u8; 32],
+    pub task_id: TaskId,
+}
+
+/// Stores keys; answers the tasks whose key was new.
+pub(crate) async fn insert_keys(
+    db: &mut PgConnection,
+    keys: &[&NewKey],
+) -> Result<Vec<TaskId>, sqlx::Error> {
+    let organizations: Vec<Uuid> = keys.iter().map(|key| key.organization_id.into()).collect();
+    let names: Vec<String> = keys.iter().map(|key| key.key.clone()).collect();
+    let fingerprints: Vec<Vec<u8>> = keys.iter().map(|key| key.fingerprint.to_vec()).collect();
+    let tasks: Vec<Uuid> = keys.iter().map(|key| key.task_id.into()).collect();
+    sqlx::query_scalar!(
+        r#"
+        insert into idempotency_keys (organization_id, key, fingerprint, task_id)
+        select * from unnest($1::uuid[], $2::text[], $3::bytea[], $4::uuid[])
+        on conflict do nothing
+        returning task_id as "task_id: TaskId"
+        "#,
+        &organizations,
+        &names,
+        &fingerprints,
+        &tasks,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// The task and the fingerprint under a key.
+pub(crate) async fn find_key(
+    db: impl PgExecutor<'_>,
+    organization: OrganizationId,
+    key: &str,
+) -> Result<Option<(TaskId, [u8; 32])>, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"
+        select task_id as "task_id: TaskId", fingerprint from idempotency_keys
+        where organization_id = $1 and key = $2
+        "#,
+        organization as OrganizationId,
+        key,
+    )
+    .fetch_optional(db)
+    .await?;
+    row.map(|row| Ok((row.task_id, super::bytes("fingerprint", row.fingerprint)?))).transpose()
+}
+
+pub(crate) async fn delete_old_keys(db: impl PgExecutor<'_>, seconds: f64) -> Result<u64, sqlx::Error> {
+    let done = sqlx::query!(
+        "delete from idempotency_keys where created_at < now() - make_interval(secs => $1)",
+        seconds
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// Which of these tasks are stored: how an ambiguous commit is resolved.
+pub(crate) async fn stored(db: impl PgExecutor<'_>, tasks: &[TaskId]) -> Result<Vec<TaskId>, sqlx::Error> {
+    let ids: Vec<Uuid> = tasks.iter().map(|id| (*id).into()).collect();
+    sqlx::query_scalar!(r#"select task_id as "task_id: TaskId" from tasks where task_id = any($1)"#, &ids)
+        .fetch_all(db)
+        .await
+}
+
+/// Stores tasks with their texts and open rows; `drawn` says how many miners each was drawn.
+pub(crate) async fn insert_tasks(
+    db: &mut PgConnection,
+    tasks: &[&NewTask],
+    drawn: &[i16],
+) -> Result<(), sqlx::Error> {
+    let ids: Vec<Uuid> = tasks.iter().map(|task| task.task_id.into()).collect();
+    let netuids: Vec<i32> = tasks.iter().map(|task| i32::from(task.netuid)).collect();
+    let organizations: Vec<Uuid> = tasks.iter().map(|task| task.organization_id.into()).collect();
+    let users: Vec<Uuid> = tasks.iter().map(|task| task.user_id.into()).collect();
+    let types: Vec<TaskType> = tasks.iter().map(|task| task.task_type).collect();
+    let priorities: Vec<Priority> = tasks.iter().map(|task| task.priority).collect();
+    let sources: Vec<String> = tasks.iter().map(|task| task.source_language.clone()).collect();
+    let targets: Vec<Option<String>> = tasks.iter().map(|task| task.target_language.clone()).collect();
+    let models: Vec<Option<String>> = tasks.iter().map(|task| task.requested_model.clone()).collect();
+    let exact: Vec<bool> = tasks.iter().map(|task| task.require_model).collect();
+    let required: Vec<i16> = tasks.iter().map(|task| i16::from(task.required_miner_count)).collect();
+    let sizes: Vec<i64> = tasks.iter().map(|task| i64::try_from(task.input_size).unwrap_or(i64::MAX)).collect();
+    let inputs: Vec<Vec<u8>> = tasks.iter().map(|task| task.input_digest.to_vec()).collect();
+    let requests: Vec<Vec<u8>> = tasks.iter().map(|task| task.request_digest.to_vec()).collect();
+    let entropies: Vec<Vec<u8>> = tasks.iter().map(|task| task.client_entropy.clone()).collect();
+    let texts: Vec<String> = tasks.iter().map(|task| task.text.clone()).collect();
+    sqlx::query!(
+        r#"
+        with src as materialized (
+            select * from unnest(
+                $1::uuid[], $2::int[], $3::uuid[], $4::uuid[], $5::task_type[], $6::task_priority[], $7::text[],
+                $8::text[], $9::text[], $10::bool[], $11::smallint[], $12::bigint[], $13::bytea[], $14::bytea[],
+                $15::bytea[], $16::text[], $17::smallint[])
+            as s(task_id, netuid, organization_id, user_id, task_type, priority, source_language, target_language,
+                 requested_model, require_model, required, input_size, input_digest, request_digest,
+                 client_entropy, text, drawn)
+        ), t as (
+            insert into tasks (task_id, netuid, organization_id, user_id, task_type, priority, source_language,
+                               target_language, requested_model, require_model, required_miner_count, input_size,
+                               input_digest, request_digest, client_entropy)
+            select task_id, netuid, organization_id, user_id, task_type, priority, source_language,
+                   target_language, requested_model, require_model, required, input_size,
+                   input_digest, request_digest, client_entropy from src
+        ), c as (
+            insert into text_content (task_id, text) select task_id, text from src
+        )
+        insert into task_open (task_id, netuid, task_type, priority, source_language, target_language,
+                               required_model, required, input_size, request_digest, client_entropy, draws,
+                               outstanding)
+        select task_id, netuid, task_type, priority, source_language, target_language,
+               case when require_model then requested_model end, required, input_size, request_digest,
+               client_entropy <> '', (drawn > 0)::int, drawn from src
+        "#,
+        &ids,
+        &netuids,
+        &organizations,
+        &users,
+        &types as &[TaskType],
+        &priorities as &[Priority],
+        &sources,
+        &targets as &[Option<String>],
+        &models as &[Option<String>],
+        &exact,
+        &required,
+        &sizes,
+        &inputs,
+        &requests,
+        &entropies,
+        &texts,
+        drawn,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Stores assignments; deadlines run from this commit.
+pub(crate) async fn insert_assignments(
+    db: &mut PgConnection,
+    netuid: u16,
+    assignments: &[NewAssignment],
+) -> Result<(), sqlx::Error> {
+    let ids: Vec<Uuid> = assignments.iter().map(|a| a.task_id.into()).collect();
+    let hotkeys: Vec<Vec<u8>> = assignments.iter().map(|a| a.hotkey.0.to_vec()).collect();
+    let uids: Vec<i32> = assignments.iter().map(|a| i32::from(a.uid)).collect();
+    let slots: Vec<i16> = assignments.iter().map(|a| i16::from(a.slot)).collect();
+    let attempts: Vec<i16> = assignments.iter().map(|a| i16::from(a.attempt)).collect();
+    let deadlines: Vec<f64> = assignments.iter().map(|a| a.deadline_seconds).collect();
+    let silences: Vec<f64> = assignments.iter().map(|a| a.silence_seconds).collect();
+    sqlx::query!(
+        r#"
+        insert into task_assignments (task_id, hotkey, netuid, uid, slot, attempt, deadline, silent_at)
+        select task_id, hotkey, $1, uid, slot, attempt,
+               now() + make_interval(secs => deadline), now() + make_interval(secs => silence)
+        from unnest($2::uuid[], $3::bytea[], $4::int[], $5::smallint[], $6::smallint[], $7::float8[], $8::float8[])
+            as s(task_id, hotkey, uid, slot, attempt, deadline, silence)
+        "#,
+        i32::from(netuid),
+        &ids,
+        &hotkeys,
+        &uids,
+        &slots,
+        &attempts,
+        &deadlines,
+        &silences,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}

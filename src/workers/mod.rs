@@ -1,0 +1,109 @@
+//! What runs without being asked. Each worker is idempotent: a failure is logged, and the next round is the retry.
+mod follow_chain;
+mod wake_others;
+
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    app::{App, Inboxes},
+    error::Result,
+    services::{
+        accepting, answering, drawing, evaluating, health,
+        hub::Topic,
+        nonces, roster, settling, submitting, sweeping,
+    },
+};
+
+/// Starts the writers that requests hand their work to. They stop after the requests did.
+pub fn start_writers(app: &App, inboxes: Inboxes, tracker: &TaskTracker, stop: &CancellationToken) {
+    let Inboxes { accepting, answering, evaluating, nonces, outbox } = inboxes;
+    tracker.spawn(accepting.run(accepting::Writer { app: app.clone() }, stop.clone()));
+    tracker.spawn(answering.run(answering::Writer { app: app.clone() }, stop.clone()));
+    tracker.spawn(evaluating.run(evaluating::Writer { app: app.clone() }, stop.clone()));
+    tracker.spawn(nonces.run(nonces::Writer { app: app.clone() }, stop.clone()));
+    tracker.spawn(wake_others::tell(app.clone(), outbox, stop.clone()));
+}
+
+/// Starts everything else: the complete list.
+pub fn start(app: &App, tracker: &TaskTracker, stop: &CancellationToken) {
+    tracker.spawn(follow_chain::run(app.clone(), stop.clone()));
+    tracker.spawn(wake_others::listen(app.clone(), stop.clone()));
+    let every = |name, period, woken_by, work| {
+        tracker.spawn(repeat(app.clone(), stop.clone(), name, period, woken_by, work));
+    };
+    every("refresh-roster", Duration::from_millis(500), None, Work::RefreshRoster);
+    every("draw-pending", Duration::from_secs(1), Some(Topic::Drawing), Work::DrawPending);
+    every("settle", Duration::from_secs(1), Some(Topic::Settling), Work::Settle);
+    every("sweep-assignments", Duration::from_secs(1), None, Work::Sweep);
+    every("measure-clock", Duration::from_secs(10), None, Work::MeasureClock);
+    every("forget", Duration::from_secs(60), None, Work::Forget);
+    every("count", Duration::from_secs(5), None, Work::Count);
+}
+
+#[derive(Clone, Copy)]
+enum Work {
+    RefreshRoster,
+    DrawPending,
+    Settle,
+    Sweep,
+    MeasureClock,
+    Forget,
+    Count,
+}
+
+impl Work {
+    async fn run(self, app: &App) -> Result<()> {
+        match self {
+            Self::RefreshRoster => roster::refresh(app).await,
+            Self::DrawPending => {
+                // A miner that was just heard of must be on the roster before it can be drawn.
+                roster::refresh(app).await?;
+                drawing::draw_pending(app).await
+            }
+            Self::Settle => {
+                settling::freeze(app).await?;
+                settling::settle(app).await
+            }
+            Self::Sweep => sweeping::sweep(app).await,
+            Self::MeasureClock => health::measure_clock(app).await,
+            Self::Forget => {
+                nonces::sweep(app).await?;
+                submitting::forget_keys(app).await
+            }
+            Self::Count => health::count(app).await,
+        }
+    }
+}
+
+/// Does `work` every `period`, and at once when woken.
+async fn repeat(
+    app: App,
+    stop: CancellationToken,
+    name: &'static str,
+    period: Duration,
+    woken_by: Option<Topic>,
+    work: Work,
+) {
+    let mut ticks = interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let waiter = woken_by.map(|topic| app.hub.waiter(topic));
+    loop {
+        let woken = async {
+            match &waiter {
+                Some(waiter) => waiter.woken().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = ticks.tick() => {}
+            () = woken => {}
+        }
+        if let Err(error) = work.run(&app).await {
+            tracing::error!(worker = name, error = &error as &dyn std::error::Error, "worker failed");
+        }
+    }
+}
