@@ -42,8 +42,11 @@ create table bases
     -- Digest of its record.
     record     bytea   not null,
     made_at    timestamptz not null default now(),
-    primary key (netuid, block)
+    -- A block's number is not enough: a local chain may start again.
+    primary key (netuid, block_hash)
 );
+create unique index bases_by_record on bases (record);
+create index bases_by_time on bases (netuid, made_at desc);
 
 -- Snapshot blocks that were not taken, with the reason.
 create table missed_snapshots

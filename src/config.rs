@@ -180,13 +180,13 @@ impl Config {
     }
 }
 
-/// Which log lines are shown: `VIOLET_LOG` (or `RUST_LOG`) in tracing's syntax, else `LOG_LEVEL`, else `info`.
+/// Which log lines are shown: `VIOLET_LOG` (or `RUST_LOG`) in tracing's syntax, else `LOG_LEVEL`.
 #[expect(clippy::disallowed_methods, reason = "this file is the reader of the environment")]
-pub fn log_filter() -> String {
+pub fn log_filter() -> Option<String> {
     ["VIOLET_LOG", "RUST_LOG", "LOG_LEVEL"]
         .into_iter()
         .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
-        .map_or_else(|| "info".into(), |value| value.to_lowercase())
+        .map(|value| value.to_lowercase())
 }
 
 #[cfg(test)]

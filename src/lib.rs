@@ -14,6 +14,9 @@ pub mod services;
 pub mod http;
 pub mod workers;
 
+pub mod server;
+pub mod verify;
+
 pub mod cli;
 pub mod telemetry;
 

@@ -1,1 +1,18 @@
-fn main() {}
+//! The `violet` binary: parse, dispatch, exit code.
+use std::process::ExitCode;
+
+use clap::Parser;
+use violet::cli::{self, Cli};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    violet::telemetry::start_logging(&cli.log_filter());
+    match cli::run(cli).await {
+        Ok(code) => code,
+        Err(error) => {
+            cli::print_error(&*error);
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -77,9 +77,7 @@ pub struct Draw {
     pub request: Digest,
     /// Whether the client put entropy of its own into the request; without it the draw is not grinding-proof.
     pub client_entropy: bool,
-    /// The snapshot whose base was in force.
-    pub block: u32,
-    /// The base's commitment.
+    /// Digest of the record of the base in force.
     pub base: Digest,
     /// Digest of the candidate set.
     pub candidate_set: Digest,

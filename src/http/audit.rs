@@ -70,10 +70,11 @@ struct Proof {
     signature: String,
 }
 
-/// The VRF that the base of a block is made from.
+/// The VRF that a base is made from.
 #[derive(Debug, Serialize, ToSchema)]
 struct Revealed {
-    block: u32,
+    /// Digest of the base's record, hex.
+    base: String,
     /// Hex.
     preout: String,
     /// Hex.
@@ -133,8 +134,8 @@ async fn get_task_receipt(
         revealed: receipt
             .revealed
             .into_iter()
-            .map(|(block, vrf)| Revealed {
-                block,
+            .map(|(base, vrf)| Revealed {
+                base: hex::encode(base.0),
                 preout: hex::encode(vrf.preout),
                 proof: hex::encode(vrf.proof),
             })

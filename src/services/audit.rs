@@ -8,7 +8,7 @@ use crate::{
         records::{Digest, Record},
     },
     error::{Error, Result},
-    services::{recording, snapshots},
+    services::recording,
     store,
 };
 
@@ -50,8 +50,8 @@ pub struct Receipt {
     pub task: Vec<Proved>,
     /// Rule, bases and candidate sets that they name.
     pub named: Vec<Proved>,
-    /// The bases that may be known by now, by block.
-    pub revealed: Vec<(u32, VrfProof)>,
+    /// The VRFs of the bases that may be known by now, by the digests of their records.
+    pub revealed: Vec<(Digest, VrfProof)>,
 }
 
 /// The receipt of a task of this owner.
@@ -69,16 +69,14 @@ pub async fn receipt(app: &App, organization: OrganizationId, task: TaskId) -> R
         let proved = prove(app, stored).await?;
         if let Record::Draw(draw) = &proved.record {
             named.push(draw.candidate_set.0);
-            if let Some(base) = store::bases::find(&app.db, app.config.netuid, draw.block).await? {
-                named.push(base.record);
-            }
-            if let Some(proof) = snapshots::revealed(app, draw.block).await? {
-                revealed.push((draw.block, proof));
+            named.push(draw.base.0);
+            if let Some(proof) = store::bases::revealed(&app.db, draw.base.0).await? {
+                revealed.push((draw.base, proof));
             }
         }
         records.push(proved);
     }
-    revealed.dedup_by_key(|(block, _)| *block);
+    revealed.dedup_by_key(|(base, _)| *base);
     let named = follow(app, named).await?;
     Ok(Receipt {
         netuid: u16::try_from(request.netuid).unwrap_or(0),

@@ -67,6 +67,9 @@ pub async fn count(app: &App) -> Result<()> {
         metrics::gauge!("violet_tasks_pending").set(pending as f64);
         metrics::gauge!("violet_tasks_open").set(open as f64);
     }
+    let miners = app.roster.miners();
+    let available = miners.values().filter(|miner| miner.available).count();
+    metrics::gauge!("violet_miners_available").set(u32::try_from(available).unwrap_or(u32::MAX));
     let age = app.snapshots.latest().map_or(f64::NAN, |current| current.taken.elapsed().as_secs_f64());
     metrics::gauge!("violet_snapshot_age_seconds").set(age);
     Ok(())

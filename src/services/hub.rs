@@ -8,6 +8,7 @@ use std::{
 };
 
 use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
 use violet_chain::Hotkey;
 
 use crate::domain::TaskId;
@@ -59,6 +60,7 @@ impl Topic {
 /// The waiters of this process, and the way to those of the others.
 #[derive(Debug)]
 pub struct Hub {
+    closing: CancellationToken,
     waiting: Mutex<HashMap<Topic, Arc<Notify>>>,
     others: mpsc::UnboundedSender<Topic>,
 }
@@ -67,7 +69,12 @@ impl Hub {
     /// A hub, and what it wants told to the other replicas.
     pub fn new() -> (Self, mpsc::UnboundedReceiver<Topic>) {
         let (others, outbox) = mpsc::unbounded_channel();
-        (Self { waiting: Mutex::default(), others }, outbox)
+        (Self { closing: CancellationToken::new(), waiting: Mutex::default(), others }, outbox)
+    }
+
+    /// Ends all waiting: what is there by then is what there is.
+    pub fn close(&self) {
+        self.closing.cancel();
     }
 
     /// Wakes whoever waits for `topic`, here and on the other replicas.
@@ -131,7 +138,10 @@ impl Waiter {
             if now >= end {
                 return Ok(None);
             }
-            let _ = tokio::time::timeout_at(end.min(now + POLL), woken).await;
+            tokio::select! {
+                () = self.hub.closing.cancelled() => return Ok(None),
+                _ = tokio::time::timeout_at(end.min(now + POLL), woken) => {}
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use std::{
 
 use codec::Encode;
 use tokio::sync::watch;
-use violet_chain::{BlockRef, Client, NetUid, Neuron, Snapshot, VrfProof};
+use violet_chain::{BlockRef, Client, NetUid, Neuron, Snapshot};
 
 use crate::{
     app::App,
@@ -29,8 +29,8 @@ pub struct InForce {
     pub snapshot: Arc<Snapshot>,
     /// The base: nobody but this server knows it until two snapshots later.
     pub base: [u8; 32],
-    /// Its BLAKE2b-256, recorded when it was made.
-    pub commitment: [u8; 32],
+    /// Digest of the record that commits to it.
+    pub record: Digest,
     /// When this process got it.
     pub taken: Instant,
 }
@@ -137,7 +137,7 @@ async fn install(app: &App, snapshot: Snapshot) -> Result<()> {
     app.snapshots.current.send_replace(Some(InForce {
         snapshot: Arc::new(snapshot),
         base,
-        commitment,
+        record: record.digest(),
         taken: Instant::now(),
     }));
     Ok(())
@@ -146,20 +146,6 @@ async fn install(app: &App, snapshot: Snapshot) -> Result<()> {
 /// What the VRF is made of: SCALE of (netuid, block hash).
 pub fn vrf_message(netuid: u16, block: BlockRef) -> Vec<u8> {
     (netuid, block.hash).encode()
-}
-
-/// The base of a block, once it may be known: two later snapshots are in force.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn revealed(app: &App, block: u32) -> Result<Option<VrfProof>> {
-    let due = app.snapshots.latest().is_some_and(|current| {
-        current.snapshot.block.number >= block.saturating_add(2 * app.rule.snapshot_interval)
-    });
-    if !due {
-        return Ok(None);
-    }
-    Ok(store::bases::find(&app.db, app.config.netuid, block).await?.map(|base| base.proof))
 }
 
 /// Whether `neuron` may judge: permit, and at least the chain's threshold and ours.

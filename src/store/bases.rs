@@ -35,25 +35,26 @@ pub(crate) async fn insert(db: impl PgExecutor<'_>, base: &Base) -> Result<(), s
     Ok(())
 }
 
-pub(crate) async fn find(db: impl PgExecutor<'_>, netuid: u16, block: u32) -> Result<Option<Base>, sqlx::Error> {
+/// The proof of the base with this record, once two later ones were made: from then on everybody may know it.
+pub(crate) async fn revealed(
+    db: impl PgExecutor<'_>,
+    record: [u8; 32],
+) -> Result<Option<VrfProof>, sqlx::Error> {
     let row = sqlx::query!(
-        "select block_hash, preout, proof, output, record from bases where netuid = $1 and block = $2",
-        i32::from(netuid),
-        i64::from(block),
+        r#"
+        select preout, proof from bases b
+        where record = $1
+          and (select count(*) from (select from bases later
+                                     where later.netuid = b.netuid and later.made_at > b.made_at limit 2) two) = 2
+        "#,
+        &record[..],
     )
     .fetch_optional(db)
     .await?;
     row.map(|row| {
-        Ok(Base {
-            netuid,
-            block,
-            block_hash: super::bytes("block_hash", row.block_hash)?,
-            proof: VrfProof {
-                preout: super::bytes("preout", row.preout)?,
-                proof: super::bytes("proof", row.proof)?,
-            },
-            output: super::bytes("output", row.output)?,
-            record: super::bytes("record", row.record)?,
+        Ok(VrfProof {
+            preout: super::bytes("preout", row.preout)?,
+            proof: super::bytes("proof", row.proof)?,
         })
     })
     .transpose()

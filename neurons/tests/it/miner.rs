@@ -25,7 +25,7 @@ struct Running {
 impl Running {
     async fn stop(mut self) {
         self.stop.cancel();
-        let ended = tokio::time::timeout(Duration::from_secs(5), self.jobs.join_next()).await;
+        let ended = tokio::time::timeout(Duration::from_secs(40), self.jobs.join_next()).await;
         ended.expect("the miner stops").unwrap().unwrap().unwrap();
     }
 }
@@ -208,7 +208,7 @@ fn long_task(number: u32) -> Value {
 async fn a_stop_finishes_within_the_grace_what_is_in_hand() {
     let server = Server::start("//Server").await;
     server.give(long_task(1));
-    let miner = start_with_grace(server.url(), Duration::from_secs(4)).await;
+    let miner = start_with_grace(server.url(), Duration::from_secs(30)).await;
     server.wait_for_poll().await;
     miner.stop().await;
     assert_eq!((server.seen(ANSWERS).len(), server.seen(REFUSALS).len()), (1, 0));

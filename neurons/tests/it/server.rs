@@ -110,9 +110,9 @@ impl Server {
     /// Waits until a poll was answered, and a moment for the work to begin.
     pub(crate) async fn wait_for_poll(&self) {
         while self.polls() == 0 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        tokio::time::sleep(Duration::from_millis(30)).await;
     }
 
     /// Waits until `path` was called `count` times with success.

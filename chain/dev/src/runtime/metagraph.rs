@@ -2,6 +2,8 @@
 //!
 //! A field nothing on this chain feeds is `None` even when asked for, rather than an invented value.
 
+use std::cell::OnceCell;
+
 use codec::{Compact, Decode, Encode};
 use scale_info::TypeInfo;
 
@@ -110,13 +112,65 @@ pub fn selective(netuid: u16, indexes: &[u16]) -> Option<SelectiveMetagraph> {
         return None;
     }
     let mut graph = SelectiveMetagraph::default();
+    let uids = Uids {
+        netuid,
+        hotkeys: OnceCell::new(),
+        stakes: OnceCell::new(),
+    };
     for &index in indexes {
-        fill(&mut graph, netuid, index);
+        fill(&mut graph, netuid, &uids, index);
     }
     Some(graph)
 }
 
-fn fill(graph: &mut SelectiveMetagraph, netuid: u16, index: u16) {
+/// What several columns are made from, read when the first of them is.
+struct Uids {
+    netuid: u16,
+    hotkeys: OnceCell<Vec<AccountId>>,
+    stakes: OnceCell<Vec<Stake>>,
+}
+
+impl Uids {
+    fn hotkeys(&self) -> &[AccountId] {
+        self.hotkeys.get_or_init(|| {
+            let uids = 0..SubnetworkN::<Runtime>::get(self.netuid);
+            uids.map(|uid| Keys::<Runtime>::get(self.netuid, uid)).collect()
+        })
+    }
+
+    fn stakes(&self) -> &[Stake] {
+        self.stakes.get_or_init(|| {
+            self.hotkeys()
+                .iter()
+                .map(|hotkey| stake::of(self.netuid, hotkey))
+                .collect()
+        })
+    }
+
+    fn column(&self, part: impl Fn(&Stake) -> u64) -> Vec<Compact<u64>> {
+        self.stakes().iter().map(|stake| Compact(part(stake))).collect()
+    }
+
+    fn axons(&self) -> Vec<AxonInfo> {
+        let axon = |hotkey| Axons::<Runtime>::get(self.netuid, hotkey).unwrap_or_default();
+        self.hotkeys().iter().map(axon).collect()
+    }
+
+    /// Permit holders whose stake weight is above the threshold, the smallest stake first.
+    fn validators(&self) -> Vec<Compact<u16>> {
+        let threshold = StakeThreshold::<Runtime>::get();
+        let permits = ValidatorPermit::<Runtime>::get(self.netuid);
+        let mut holders: Vec<(u64, u16)> = (0u16..)
+            .zip(self.stakes().iter().zip(permits))
+            .filter(|(_, (stake, permit))| *permit && stake.total > threshold)
+            .map(|(uid, (stake, _))| (stake.total, uid))
+            .collect();
+        holders.sort_by_key(|(total, _)| *total);
+        holders.into_iter().map(|(_, uid)| Compact(uid)).collect()
+    }
+}
+
+fn fill(graph: &mut SelectiveMetagraph, netuid: u16, uids: &Uids, index: u16) {
     match index {
         // The one field without an option: 0 unless asked for.
         0 => graph.netuid = netuid,
@@ -142,9 +196,9 @@ fn fill(graph: &mut SelectiveMetagraph, netuid: u16, index: u16) {
         45 => graph.serving_rate_limit = Some(Compact(ServingRateLimit::<Runtime>::get(netuid))),
         46 => graph.commit_reveal_weights_enabled = Some(CommitRevealWeightsEnabled::<Runtime>::get(netuid)),
         47 => graph.commit_reveal_period = Some(Compact(RevealPeriodEpochs::<Runtime>::get(netuid))),
-        52 => graph.hotkeys = Some(hotkeys(netuid)),
-        53 => graph.coldkeys = Some(hotkeys(netuid).iter().map(Owner::<Runtime>::get).collect()),
-        55 => graph.axons = Some(axons(netuid)),
+        52 => graph.hotkeys = Some(uids.hotkeys().to_vec()),
+        53 => graph.coldkeys = Some(uids.hotkeys().iter().map(Owner::<Runtime>::get).collect()),
+        55 => graph.axons = Some(uids.axons()),
         56 => graph.active = Some(Active::<Runtime>::get(netuid)),
         57 => graph.validator_permit = Some(ValidatorPermit::<Runtime>::get(netuid)),
         58 => graph.pruning_score = Some(Vec::new()),
@@ -156,52 +210,18 @@ fn fill(graph: &mut SelectiveMetagraph, netuid: u16, index: u16) {
         64 => graph.trust = Some(Vec::new()),
         65 => graph.rank = Some(Vec::new()),
         66 => graph.block_at_registration = Some(registrations(netuid)),
-        67 => graph.alpha_stake = Some(stakes(netuid, |stake| stake.alpha)),
-        68 => graph.tao_stake = Some(stakes(netuid, |stake| stake.tao)),
-        69 => graph.total_stake = Some(stakes(netuid, |stake| stake.total)),
-        72 => graph.validators = Some(validators(netuid)),
+        67 => graph.alpha_stake = Some(uids.column(|stake| stake.alpha)),
+        68 => graph.tao_stake = Some(uids.column(|stake| stake.tao)),
+        69 => graph.total_stake = Some(uids.column(|stake| stake.total)),
+        72 => graph.validators = Some(uids.validators()),
         _ => {}
     }
-}
-
-fn hotkeys(netuid: u16) -> Vec<AccountId> {
-    (0..SubnetworkN::<Runtime>::get(netuid))
-        .map(|uid| Keys::<Runtime>::get(netuid, uid))
-        .collect()
-}
-
-fn axons(netuid: u16) -> Vec<AxonInfo> {
-    hotkeys(netuid)
-        .iter()
-        .map(|hotkey| Axons::<Runtime>::get(netuid, hotkey).unwrap_or_default())
-        .collect()
 }
 
 fn registrations(netuid: u16) -> Vec<Compact<u64>> {
     (0..SubnetworkN::<Runtime>::get(netuid))
         .map(|uid| Compact(BlockAtRegistration::<Runtime>::get(netuid, uid)))
         .collect()
-}
-
-fn stakes(netuid: u16, part: impl Fn(Stake) -> u64) -> Vec<Compact<u64>> {
-    hotkeys(netuid)
-        .iter()
-        .map(|hotkey| Compact(part(stake::of(netuid, hotkey))))
-        .collect()
-}
-
-/// Permit holders whose stake weight is above the threshold, the smallest stake first.
-fn validators(netuid: u16) -> Vec<Compact<u16>> {
-    let threshold = StakeThreshold::<Runtime>::get();
-    let permits = ValidatorPermit::<Runtime>::get(netuid);
-    let mut holders: Vec<(u64, u16)> = (0u16..)
-        .zip(hotkeys(netuid))
-        .filter(|(uid, _)| permits.get(usize::from(*uid)).copied().unwrap_or_default())
-        .map(|(uid, hotkey)| (stake::of(netuid, &hotkey).total, uid))
-        .filter(|(total, _)| *total > threshold)
-        .collect();
-    holders.sort_by_key(|(total, _)| *total);
-    holders.into_iter().map(|(_, uid)| Compact(uid)).collect()
 }
 
 /// Blocks after which a silent uid is inactive.

@@ -120,6 +120,10 @@ async fn a_full_subnet_takes_nobody() {
 async fn the_threshold_and_an_axon_are_stored() {
     let chain = manual().await;
     let client = connect(&chain).await;
+    // With their root stake the validators weigh 51 800, 33 600 and 20 900.
+    assert_eq!(snapshot(&client, None).await.validators, Some(vec![6, 5, 4]));
+    chain.set_stake_threshold(33_000 * UNIT).unwrap();
+    assert_eq!(snapshot(&client, None).await.validators, Some(vec![5, 4]));
     chain.set_stake_threshold(5).unwrap();
     let threshold = ask(
         &client,
@@ -139,7 +143,7 @@ async fn the_threshold_and_an_axon_are_stored() {
         .set_axon(1, hotkey, Some("127.0.0.1:9100".parse().unwrap()))
         .unwrap();
     let stored = ask(&client, "state_getStorage", rpc_params![&axon]).await;
-    let expected = (2u64, 0u32, 0x7f00_0001_u128, 9_100u16, 4u8, 4u8, 0u8, 0u8).encode();
+    let expected = (3u64, 0u32, 0x7f00_0001_u128, 9_100u16, 4u8, 4u8, 0u8, 0u8).encode();
     assert_eq!(bytes(&stored), expected);
     chain.set_axon(1, hotkey, None).unwrap();
     assert_eq!(

@@ -79,6 +79,8 @@ struct Columns {
     hotkeys: Option<Vec<[u8; 32]>>,
     permits: Option<Vec<bool>>,
     total_stake: Option<Vec<u64>>,
+    /// Permit holders above the threshold, the smallest stake first.
+    validators: Option<Vec<u16>>,
     fields_after: usize,
 }
 
@@ -143,7 +145,7 @@ fn columns(answer: &[u8]) -> Columns {
     let total_stake = plain(next(input));
     next::<Option<Vec<([u8; 32], Compact<u64>)>>>(input);
     next::<Option<Vec<([u8; 32], Compact<u64>)>>>(input);
-    next::<Vec16>(input);
+    let validators = next::<Vec16>(input).map(|uids| uids.into_iter().map(|uid| uid.0).collect());
     assert_eq!(next::<u8>(input), 0, "commitments");
     let mut fields_after = 0;
     while !input.is_empty() {
@@ -156,6 +158,7 @@ fn columns(answer: &[u8]) -> Columns {
         hotkeys,
         permits,
         total_stake,
+        validators,
         fields_after,
     }
 }
@@ -164,7 +167,7 @@ fn columns(answer: &[u8]) -> Columns {
 async fn snapshot(client: &WsClient, at: Option<&Value>) -> Columns {
     let indexes: Vec<u16> = vec![
         0, 5, 6, 7, 8, 9, 10, 23, 26, 27, 28, 29, 30, 46, 47, 52, 53, 55, 56, 57, 59, 60, 61, 62, 63, 66, 67,
-        68, 69,
+        68, 69, 72,
     ];
     let method = "SubnetInfoRuntimeApi_get_selective_metagraph";
     let answer = ask(

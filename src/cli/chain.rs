@@ -1,0 +1,168 @@
+//! `violet chain`: looks at a node, or runs a local chain.
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, Subcommand};
+use violet_chain::{Client, NetUid, Snapshot, surface::Surface};
+
+#[cfg(feature = "dev-chain")]
+use super::stop_signal;
+use super::{Failure, print};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Chain {
+    /// Run a local chain.
+    #[cfg(feature = "dev-chain")]
+    Dev(Dev),
+    /// Print the metagraph of a subnet at the finalized head.
+    Metagraph(Metagraph),
+    /// Check every chain item that is read against a node or a metadata file.
+    Doctor(Doctor),
+    /// Save a node's metadata.
+    Metadata(Metadata),
+}
+
+#[derive(Debug, Args)]
+struct Endpoint {
+    /// WebSocket address of a node.
+    #[arg(long = "subtensor.chain_endpoint", alias = "endpoint", default_value = "ws://127.0.0.1:9944")]
+    endpoint: String,
+}
+
+impl Endpoint {
+    async fn connect(&self) -> Result<Client, Failure> {
+        Ok(Client::connect(std::slice::from_ref(&self.endpoint)).await?)
+    }
+}
+
+impl Chain {
+    pub(super) async fn run(self) -> Result<ExitCode, Failure> {
+        match self {
+            #[cfg(feature = "dev-chain")]
+            Self::Dev(dev) => dev.run().await,
+            Self::Metagraph(metagraph) => metagraph.run().await,
+            Self::Doctor(doctor) => doctor.run().await,
+            Self::Metadata(metadata) => metadata.run().await,
+        }
+    }
+}
+
+/// A local chain: blocks each second, gone when it stops.
+#[cfg(feature = "dev-chain")]
+#[derive(Debug, Args)]
+pub(crate) struct Dev {
+    /// Where to listen.
+    #[arg(long, default_value_t = 9944)]
+    chain_port: u16,
+    /// A genesis file; a subnet with 4 miners and 3 validators by default.
+    #[arg(long)]
+    genesis: Option<PathBuf>,
+}
+
+#[cfg(feature = "dev-chain")]
+impl Dev {
+    async fn run(self) -> Result<ExitCode, Failure> {
+        let genesis = match &self.genesis {
+            Some(file) => std::fs::read_to_string(file)
+                .map_err(|error| format!("{}: {error}", file.display()))?
+                .parse()?,
+            None => violet_devchain::Genesis::default(),
+        };
+        let stop = stop_signal()?;
+        let options = violet_devchain::Options { port: self.chain_port, ..Default::default() };
+        let chain = violet_devchain::spawn(genesis, options).await?;
+        print(&format!("{} genesis 0x{}", chain.ws_url(), hex::encode(chain.genesis_hash())));
+        stop.cancelled().await;
+        chain.shutdown().await;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Prints a metagraph.
+#[derive(Debug, Args)]
+pub(crate) struct Metagraph {
+    #[command(flatten)]
+    endpoint: Endpoint,
+    /// The subnet.
+    #[arg(long, default_value_t = 1)]
+    netuid: u16,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Metagraph {
+    async fn run(self) -> Result<ExitCode, Failure> {
+        let client = self.endpoint.connect().await?;
+        let head = client.finalized().await?;
+        let snapshot = client.snapshot(NetUid(self.netuid), head).await?;
+        print(&if self.json { serde_json::to_string_pretty(&snapshot)? } else { table(&snapshot) });
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn table(snapshot: &Snapshot) -> String {
+    let mut text = format!(
+        "subnet {} at block {} ({})\n{:>5}  {:<48}  {:>20}  {:>6}  {:>9}  {:>9}",
+        snapshot.netuid, snapshot.block.number, snapshot.block.hash, "uid", "hotkey", "stake (rao)", "permit",
+        "incentive", "dividends"
+    );
+    for neuron in &snapshot.neurons {
+        let permit = if neuron.validator_permit { "yes" } else { "" };
+        text.push_str(&format!(
+            "\n{:>5}  {:<48}  {:>20}  {permit:>6}  {:>9}  {:>9}",
+            neuron.uid.0, neuron.hotkey, neuron.stake.0, neuron.incentive, neuron.dividends
+        ));
+    }
+    text
+}
+
+/// Checks a node or a metadata file.
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    #[command(flatten)]
+    endpoint: Endpoint,
+    /// A metadata file (SCALE) instead of a node.
+    #[arg(long)]
+    file: Option<PathBuf>,
+}
+
+impl Doctor {
+    async fn run(self) -> Result<ExitCode, Failure> {
+        let surface = Surface::bundled();
+        let report = match &self.file {
+            Some(file) => {
+                let bytes =
+                    std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
+                surface.check_metadata(&bytes)?
+            }
+            None => {
+                let client = self.endpoint.connect().await?;
+                let head = client.finalized().await?;
+                surface.check(&client, head).await?
+            }
+        };
+        print(&report.to_string());
+        Ok(if report.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+/// Saves metadata.
+#[derive(Debug, Args)]
+pub(crate) struct Metadata {
+    #[command(flatten)]
+    endpoint: Endpoint,
+    /// Where to write it.
+    #[arg(long, default_value = "metadata.scale")]
+    output: PathBuf,
+}
+
+impl Metadata {
+    async fn run(self) -> Result<ExitCode, Failure> {
+        let client = self.endpoint.connect().await?;
+        let bytes = client.metadata(client.finalized().await?).await?;
+        std::fs::write(&self.output, &bytes)
+            .map_err(|error| format!("{}: {error}", self.output.display()))?;
+        print(&format!("{} bytes in {}", bytes.len(), self.output.display()));
+        Ok(ExitCode::SUCCESS)
+    }
+}

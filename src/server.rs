@@ -1,0 +1,123 @@
+//! Puts a server together, runs it, and stops it in order: requests, then workers, then writers, then the database.
+use std::{net::SocketAddr, time::Duration};
+
+use sqlx::postgres::PgPoolOptions;
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use violet_chain::Keypair;
+
+use crate::{
+    app::App,
+    config::Config,
+    domain::records::Record,
+    http,
+    services::{health, recording, roster},
+    telemetry, workers,
+};
+
+/// How long a request waits for a connection to the database.
+const CONNECTION_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Why a server does not start. Each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address is taken or not ours.
+    #[error("cannot listen on {address}; choose another with {option}")]
+    Listen {
+        /// The address.
+        address: String,
+        /// The option that changes it.
+        option: &'static str,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The database does not answer, or refuses.
+    #[error("the database cannot be used")]
+    Database(#[from] sqlx::Error),
+    /// The schema is of another version, or cannot be brought up to date.
+    #[error("the database's schema cannot be brought up to date")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    /// Something that was to be recorded first.
+    #[error("the first records cannot be made")]
+    First(#[from] crate::error::Error),
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    /// Its parts.
+    pub app: App,
+    /// Where it listens.
+    pub address: SocketAddr,
+    stop_requests: CancellationToken,
+    stop_writers: CancellationToken,
+    requests: TaskTracker,
+    writers: TaskTracker,
+}
+
+impl Server {
+    /// Connects, migrates, listens and starts everything.
+    ///
+    /// # Errors
+    /// When the database or the address cannot be used.
+    pub async fn start(config: Config, keypair: Keypair) -> Result<Self, StartError> {
+        telemetry::start_metrics();
+        let wanted = format!("{}:{}", config.server.host, config.server.port);
+        // Before anything is written: a port in use should leave no trace.
+        let listener = TcpListener::bind(&wanted)
+            .await
+            .map_err(|source| StartError::Listen { address: wanted.clone(), option: "--port", source })?;
+        let address = listener
+            .local_addr()
+            .map_err(|source| StartError::Listen { address: wanted, option: "--port", source })?;
+        let db = PgPoolOptions::new()
+            .max_connections(config.database.connections)
+            .acquire_timeout(CONNECTION_PATIENCE)
+            .connect(&config.database.url)
+            .await?;
+        crate::MIGRATOR.run(&db).await?;
+
+        let (app, inboxes) = App::new(config, db, keypair);
+        health::measure_clock(&app).await?;
+        recording::record_once(&app, &Record::Rule(app.rule.clone())).await?;
+        roster::refresh(&app).await?;
+
+        let server = Self {
+            app: app.clone(),
+            address,
+            stop_requests: CancellationToken::new(),
+            stop_writers: CancellationToken::new(),
+            requests: TaskTracker::new(),
+            writers: TaskTracker::new(),
+        };
+        workers::start_writers(&app, inboxes, &server.writers, &server.stop_writers);
+        workers::start(&app, &server.requests, &server.stop_requests);
+        let serving = axum::serve(listener, http::router(app))
+            .with_graceful_shutdown(server.stop_requests.clone().cancelled_owned());
+        server.requests.spawn(async move { serving.await.expect("axum::serve never fails") });
+        tracing::info!(%address, hotkey = %server.app.hotkey, netuid = server.app.config.netuid, "listening");
+        Ok(server)
+    }
+
+    /// The server's address as a URL.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Stops: no new requests, those in flight finish, everything that was promised is written.
+    pub async fn stop(self) {
+        let drain = Duration::from_secs(self.app.config.server.drain_seconds);
+        self.stop_requests.cancel();
+        self.app.hub.close();
+        self.requests.close();
+        if tokio::time::timeout(drain, self.requests.wait()).await.is_err() {
+            tracing::warn!("stopped with requests in flight");
+        }
+        self.stop_writers.cancel();
+        self.writers.close();
+        if tokio::time::timeout(drain, self.writers.wait()).await.is_err() {
+            tracing::warn!("stopped with writes in flight");
+        }
+        self.app.db.close().await;
+    }
+}
