@@ -129,7 +129,8 @@ pub struct Clock {
 impl Clock {
     /// The time now, as the database would tell it.
     pub fn now(&self) -> DateTime<Utc> {
-        let correction = self.offset_micros.load(Ordering::Relaxed) + self.moved_micros.load(Ordering::Relaxed);
+        let correction =
+            self.offset_micros.load(Ordering::Relaxed) + self.moved_micros.load(Ordering::Relaxed);
         Self::system() + TimeDelta::microseconds(correction)
     }
 
@@ -152,11 +153,15 @@ impl Clock {
 
     /// Moves time, for a test.
     pub fn advance(&self, by: TimeDelta) {
-        self.moved_micros.fetch_add(by.num_microseconds().unwrap_or(0), Ordering::Relaxed);
+        self.moved_micros
+            .fetch_add(by.num_microseconds().unwrap_or(0), Ordering::Relaxed);
     }
 
     /// The system's own time, uncorrected.
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the system clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the system clock"
+    )]
     pub fn system() -> DateTime<Utc> {
         Utc::now()
     }

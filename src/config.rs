@@ -49,7 +49,9 @@ pub struct Database {
 impl std::fmt::Debug for Database {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The URL may hold a password.
-        f.debug_struct("Database").field("connections", &self.connections).finish_non_exhaustive()
+        f.debug_struct("Database")
+            .field("connections", &self.connections)
+            .finish_non_exhaustive()
     }
 }
 
@@ -130,7 +132,11 @@ impl Config {
         }
         figment = figment
             .merge(Env::raw().only(&["DATABASE_URL"]).map(|_| "database.url".into()))
-            .merge(Env::prefixed("VIOLET_").split("__").ignore(&["TEST_DATABASE_URL", "LOG"]));
+            .merge(
+                Env::prefixed("VIOLET_")
+                    .split("__")
+                    .ignore(&["TEST_DATABASE_URL", "LOG"]),
+            );
         Self::from_figment(&figment)
     }
 
@@ -146,15 +152,23 @@ impl Config {
         let config: Self = figment.extract().map_err(Box::new)?;
         config.rule().validate().map_err(ConfigError::Invalid)?;
         if config.tasks.text_shortest > config.tasks.text_characters {
-            return Err(ConfigError::Invalid("tasks.text_shortest is above tasks.text_characters".into()));
+            return Err(ConfigError::Invalid(
+                "tasks.text_shortest is above tasks.text_characters".into(),
+            ));
         }
         Ok(config)
     }
 
     /// The routing rule that these settings make.
     pub fn rule(&self) -> Rule {
-        let Routing { stake, performance, floor, capacity_limit, snapshot_interval, heartbeat_ttl_seconds } =
-            self.routing;
+        let Routing {
+            stake,
+            performance,
+            floor,
+            capacity_limit,
+            snapshot_interval,
+            heartbeat_ttl_seconds,
+        } = self.routing;
         Rule {
             netuid: self.netuid,
             name: "stake-mix/1".into(),
@@ -181,7 +195,10 @@ impl Config {
 }
 
 /// Which log lines are shown: `VIOLET_LOG` (or `RUST_LOG`) in tracing's syntax, else `LOG_LEVEL`.
-#[expect(clippy::disallowed_methods, reason = "this file is the reader of the environment")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this file is the reader of the environment"
+)]
 pub fn log_filter() -> Option<String> {
     ["VIOLET_LOG", "RUST_LOG", "LOG_LEVEL"]
         .into_iter()

@@ -37,7 +37,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// A refused value.
     pub fn invalid(field: &'static str, detail: impl Into<String>) -> Self {
-        Self::Invalid { field, detail: detail.into() }
+        Self::Invalid {
+            field,
+            detail: detail.into(),
+        }
     }
 
     /// Something that should not happen, with what led to it.
@@ -51,7 +54,7 @@ impl From<sqlx::Error> for Error {
         match error {
             // The database is away or busy: the caller may try again, nothing was stored.
             sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Io(_) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the database does not answer");
+                tracing::warn!(error = %crate::error::Causes(&error), "the database does not answer");
                 Self::Unavailable {
                     reason: "the database does not answer",
                     after: Duration::from_secs(2),
@@ -74,5 +77,27 @@ impl<T> OnConstraint<T> for Result<T, sqlx::Error> {
             Some(violated) if violated == name => error,
             _ => e.into(),
         })
+    }
+}
+
+/// An error with its causes, for logs and for people: `Display` alone shows only the outermost.
+#[derive(Debug)]
+pub struct Causes<'a>(pub &'a (dyn std::error::Error + 'static));
+
+impl std::fmt::Display for Causes<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut said = self.0.to_string();
+        f.write_str(&said)?;
+        let mut cause = self.0.source();
+        while let Some(source) = cause {
+            let next = source.to_string();
+            // Some errors repeat their cause in their own text.
+            if !said.ends_with(&next) {
+                write!(f, ": {next}")?;
+            }
+            said = next;
+            cause = source.source();
+        }
+        Ok(())
     }
 }

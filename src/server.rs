@@ -11,7 +11,7 @@ use crate::{
     config::Config,
     domain::records::Record,
     http,
-    services::{health, recording, roster},
+    services::{health, nonces, recording, roster},
     telemetry, workers,
 };
 
@@ -66,10 +66,16 @@ impl Server {
         // Before anything is written: a port in use should leave no trace.
         let listener = TcpListener::bind(&wanted)
             .await
-            .map_err(|source| StartError::Listen { address: wanted.clone(), option: "--port", source })?;
-        let address = listener
-            .local_addr()
-            .map_err(|source| StartError::Listen { address: wanted, option: "--port", source })?;
+            .map_err(|source| StartError::Listen {
+                address: wanted.clone(),
+                option: "--port",
+                source,
+            })?;
+        let address = listener.local_addr().map_err(|source| StartError::Listen {
+            address: wanted,
+            option: "--port",
+            source,
+        })?;
         let db = PgPoolOptions::new()
             .max_connections(config.database.connections)
             .acquire_timeout(CONNECTION_PATIENCE)
@@ -79,6 +85,7 @@ impl Server {
 
         let (app, inboxes) = App::new(config, db, keypair);
         health::measure_clock(&app).await?;
+        nonces::begin(&app).await?;
         recording::record_once(&app, &Record::Rule(app.rule.clone())).await?;
         roster::refresh(&app).await?;
 
@@ -94,7 +101,9 @@ impl Server {
         workers::start(&app, &server.requests, &server.stop_requests);
         let serving = axum::serve(listener, http::router(app))
             .with_graceful_shutdown(server.stop_requests.clone().cancelled_owned());
-        server.requests.spawn(async move { serving.await.expect("axum::serve never fails") });
+        server
+            .requests
+            .spawn(async move { serving.await.expect("axum::serve never fails") });
         tracing::info!(%address, hotkey = %server.app.hotkey, netuid = server.app.config.netuid, "listening");
         Ok(server)
     }

@@ -10,7 +10,9 @@ static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
 /// Starts logging to standard error; a second call does nothing.
 pub fn start_logging(filter: &str) {
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     // Only a second call in one process (a test) can fail, and the first one's logging goes on.
     let _ = if std::io::stderr().is_terminal() {
         builder.compact().try_init()

@@ -87,7 +87,8 @@ impl Report {
     }
 
     fn check(&mut self, holds: bool, what: impl Into<String>) {
-        if holds { self.holds.push(what.into()) } else { self.broken.push(what.into()) }
+        let list = if holds { &mut self.holds } else { &mut self.broken };
+        list.push(what.into());
     }
 }
 
@@ -102,15 +103,21 @@ struct Named<'a> {
 pub fn receipt(receipt: &Receipt) -> Report {
     let mut report = Report::default();
     let decode = |proved: &Proved| Record::from_bytes(&proved.body);
-    let (records, named): (Result<Vec<_>, _>, Result<Vec<_>, _>) =
-        (receipt.records.iter().map(decode).collect(), receipt.named.iter().map(decode).collect());
+    let (records, named): (Result<Vec<_>, _>, Result<Vec<_>, _>) = (
+        receipt.records.iter().map(decode).collect(),
+        receipt.named.iter().map(decode).collect(),
+    );
     let (Ok(records), Ok(named)) = (records, named) else {
         report.check(false, "every record is canonical SCALE");
         return report;
     };
     check_proofs(receipt, &mut report);
 
-    let mut known = Named { rules: Vec::new(), bases: Vec::new(), sets: Vec::new() };
+    let mut known = Named {
+        rules: Vec::new(),
+        bases: Vec::new(),
+        sets: Vec::new(),
+    };
     for record in &named {
         match record {
             Record::Rule(rule) => known.rules.push((record.digest(), rule)),
@@ -119,7 +126,12 @@ pub fn receipt(receipt: &Receipt) -> Report {
             Record::Draw(_) | Record::Settlement(_) => {}
         }
     }
-    let Request { netuid, account, client_entropy, input_digest } = &receipt.request;
+    let Request {
+        netuid,
+        account,
+        client_entropy,
+        input_digest,
+    } = &receipt.request;
     let request = routing::request_digest(*netuid, account.bytes(), client_entropy, *input_digest);
     let mut excluded = Excluded::default();
     let mut draws = 0;
@@ -138,7 +150,9 @@ pub fn receipt(receipt: &Receipt) -> Report {
         }
     }
     if client_entropy.is_empty() && draws > 0 {
-        report.open.push("the client sent no entropy: the draw is not grinding-proof".into());
+        report
+            .open
+            .push("the client sent no entropy: the draw is not grinding-proof".into());
     }
     report
 }
@@ -146,19 +160,44 @@ pub fn receipt(receipt: &Receipt) -> Report {
 fn check_proofs(receipt: &Receipt, report: &mut Report) {
     let all = || receipt.records.iter().chain(&receipt.named);
     let included = all().all(|proved| {
-        let Proof { leaf_index, size, path, root, .. } = &proved.proof;
-        let path: Option<Vec<u8>> =
-            path.iter().map(|hash| hex::decode(hash).ok()).collect::<Option<Vec<_>>>().map(|path| path.concat());
+        let Proof {
+            leaf_index,
+            size,
+            path,
+            root,
+            ..
+        } = &proved.proof;
+        let path: Option<Vec<u8>> = path
+            .iter()
+            .map(|hash| hex::decode(hash).ok())
+            .collect::<Option<Vec<_>>>()
+            .map(|path| path.concat());
         let root = RootHash::<Sha256>::new((*root).into(), u64::from(*size));
-        path.and_then(|path| InclusionProof::<Sha256>::try_from_bytes(path).ok()).is_some_and(|proof| {
-            leaf_index < size && root.verify_inclusion(&proved.body, u64::from(*leaf_index), &proof).is_ok()
-        })
+        path.and_then(|path| InclusionProof::<Sha256>::try_from_bytes(path).ok())
+            .is_some_and(|proof| {
+                leaf_index < size
+                    && root
+                        .verify_inclusion(&proved.body, u64::from(*leaf_index), &proof)
+                        .is_ok()
+            })
     });
-    report.check(included, format!("{} records are in their signed batches", all().count()));
+    report.check(
+        included,
+        format!("{} records are in their signed batches", all().count()),
+    );
     let signed = all().all(|proved| {
-        let Proof { batch_id, size, root, server, signature, .. } = &proved.proof;
+        let Proof {
+            batch_id,
+            size,
+            root,
+            server,
+            signature,
+            ..
+        } = &proved.proof;
         let message = [&b"violet/batch/1"[..], &(batch_id.bytes(), root, size).encode()].concat();
-        let bytes = signature.strip_prefix("0x").and_then(|digits| hex::decode(digits).ok());
+        let bytes = signature
+            .strip_prefix("0x")
+            .and_then(|digits| hex::decode(digits).ok());
         bytes
             .and_then(|bytes| <[u8; 64]>::try_from(bytes).ok())
             .is_some_and(|signature| verify(CryptoType::Sr25519, server, &message, &signature))
@@ -167,47 +206,91 @@ fn check_proofs(receipt: &Receipt, report: &mut Report) {
     let mut servers: Vec<Hotkey> = all().map(|proved| proved.proof.server).collect();
     servers.dedup();
     report.check(servers.len() <= 1, "one hotkey signed them all");
-    report.open.extend(servers.first().map(|server| format!("that {server} is the server's hotkey: compare it")));
+    report.open.extend(
+        servers
+            .first()
+            .map(|server| format!("that {server} is the server's hotkey: compare it")),
+    );
 }
 
 fn find<'a, T>(all: &[(Digest, &'a T)], digest: Digest) -> Option<&'a T> {
-    all.iter().find(|(known, _)| *known == digest).map(|(_, value)| *value)
+    all.iter()
+        .find(|(known, _)| *known == digest)
+        .map(|(_, value)| *value)
 }
 
-fn check_draw(receipt: &Receipt, draw: &Draw, known: &Named<'_>, excluded: &mut Excluded, report: &mut Report) {
+fn check_draw(
+    receipt: &Receipt,
+    draw: &Draw,
+    known: &Named<'_>,
+    excluded: &mut Excluded,
+    report: &mut Report,
+) {
     let number = draw.draw;
     let Some((set, base)) = find(&known.sets, draw.candidate_set).zip(find(&known.bases, draw.base)) else {
-        report.check(false, format!("draw {number} names a candidate set and a base of this receipt"));
+        report.check(
+            false,
+            format!("draw {number} names a candidate set and a base of this receipt"),
+        );
         return;
     };
     let Some(rule) = find(&known.rules, set.rule) else {
-        report.check(false, format!("the candidate set of draw {number} names a rule of this receipt"));
+        report.check(
+            false,
+            format!("the candidate set of draw {number} names a rule of this receipt"),
+        );
         return;
     };
     report.check(
         set.block == base.block && set.netuid == draw.netuid && base.block % rule.snapshot_interval == 0,
-        format!("draw {number} used the snapshot of block {} for stake and base", base.block),
+        format!(
+            "draw {number} used the snapshot of block {} for stake and base",
+            base.block
+        ),
     );
     let ordered = set.candidates.windows(2).all(|pair| pair[0].uid < pair[1].uid);
-    report.check(ordered, format!("the {} candidates of draw {number} are in uid order", set.candidates.len()));
+    report.check(
+        ordered,
+        format!(
+            "the {} candidates of draw {number} are in uid order",
+            set.candidates.len()
+        ),
+    );
 
     let mut out = excluded.clone();
     out.uids.extend(&draw.skipped);
-    let chosen: Vec<_> =
-        draw.chosen.iter().filter_map(|uid| set.candidates.iter().find(|one| one.uid == *uid)).collect();
+    let chosen: Vec<_> = draw
+        .chosen
+        .iter()
+        .filter_map(|uid| set.candidates.iter().find(|one| one.uid == *uid))
+        .collect();
     excluded.uids.extend(&draw.chosen);
-    excluded.coldkeys.extend(chosen.iter().map(|candidate| candidate.coldkey));
+    excluded
+        .coldkeys
+        .extend(chosen.iter().map(|candidate| candidate.coldkey));
 
-    let Some(revealed) = receipt.revealed.iter().find(|revealed| revealed.base == draw.base.0) else {
-        report.open.push(format!("the base of block {} is not published yet", base.block));
+    let Some(revealed) = receipt
+        .revealed
+        .iter()
+        .find(|revealed| revealed.base == draw.base.0)
+    else {
+        report
+            .open
+            .push(format!("the base of block {} is not published yet", base.block));
         return;
     };
-    let vrf = VrfProof { preout: revealed.preout, proof: revealed.proof };
+    let vrf = VrfProof {
+        preout: revealed.preout,
+        proof: revealed.proof,
+    };
     let message = (base.netuid, base.block_hash).encode();
     let output = vrf.verify(&base.server, b"violet/base/1", &message);
     report.check(
         output.is_some_and(|output| Digest(blake2b_256(&[&output])) == base.commitment),
-        format!("the base of block {} is the server's VRF of its hash, as committed before", base.block),
+        format!(
+            "the base of block {} is the server's VRF of its hash, as committed before",
+            base.block
+        ),
     );
     let Some(output) = output else { return };
     let seed = routing::draw_seed(output, draw.request.0, number);
@@ -216,7 +299,10 @@ fn check_draw(receipt: &Receipt, draw: &Draw, known: &Named<'_>, excluded: &mut 
         .into_iter()
         .map(|index| set.candidates[index].uid)
         .collect();
-    report.check(again == draw.chosen, format!("draw {number} computed anew chooses uids {:?}", draw.chosen));
+    report.check(
+        again == draw.chosen,
+        format!("draw {number} computed anew chooses uids {:?}", draw.chosen),
+    );
 }
 
 fn check_settlement(receipt: &Receipt, settlement: &Settlement, report: &mut Report) {
@@ -224,9 +310,17 @@ fn check_settlement(receipt: &Receipt, settlement: &Settlement, report: &mut Rep
     report.check(settlement.task == task.bytes(), "the settlement is this task's");
     let answers = settlement.answers.iter().all(|answer| {
         let message = signing::answer_message(settlement.netuid, task, answer.digest.0);
-        verify(answer.signature.crypto, &answer.hotkey, &message, &answer.signature.bytes)
+        verify(
+            answer.signature.crypto,
+            &answer.hotkey,
+            &message,
+            &answer.signature.bytes,
+        )
     });
-    report.check(answers, format!("{} answers are signed by their miners", settlement.answers.len()));
+    report.check(
+        answers,
+        format!("{} answers are signed by their miners", settlement.answers.len()),
+    );
     let evaluations = settlement.evaluations.iter().all(|evaluation| {
         let scores: Vec<_> = settlement
             .answers
@@ -236,11 +330,19 @@ fn check_settlement(receipt: &Receipt, settlement: &Settlement, report: &mut Rep
             .collect();
         let message = signing::evaluation_message(settlement.netuid, task, &scores);
         evaluation.scores.len() == settlement.answers.len()
-            && verify(evaluation.signature.crypto, &evaluation.hotkey, &message, &evaluation.signature.bytes)
+            && verify(
+                evaluation.signature.crypto,
+                &evaluation.hotkey,
+                &message,
+                &evaluation.signature.bytes,
+            )
     });
     report.check(
         evaluations,
-        format!("{} evaluations are signed by their validators", settlement.evaluations.len()),
+        format!(
+            "{} evaluations are signed by their validators",
+            settlement.evaluations.len()
+        ),
     );
     let verdict = matches!(settlement.outcome, TaskState::Approved | TaskState::Rejected);
     let medians: Vec<Option<u16>> = (0..settlement.answers.len())
@@ -250,14 +352,20 @@ fn check_settlement(receipt: &Receipt, settlement: &Settlement, report: &mut Rep
                 .iter()
                 .filter_map(|evaluation| {
                     let score = (*evaluation.scores.get(index)?)?;
-                    Some(Scored { score, stake: evaluation.stake })
+                    Some(Scored {
+                        score,
+                        stake: evaluation.stake,
+                    })
                 })
                 .collect();
             consensus::weighted_median(&scores).filter(|_| verdict)
         })
         .collect();
     let stated: Vec<Option<u16>> = settlement.answers.iter().map(|answer| answer.consensus).collect();
-    report.check(medians == stated, "the stake-weighted medians computed anew are the consensus");
+    report.check(
+        medians == stated,
+        "the stake-weighted medians computed anew are the consensus",
+    );
     let best = stated.iter().flatten().max().copied();
     let approved = best.is_some_and(|best| best >= settlement.threshold);
     let scored: u128 = settlement
@@ -269,6 +377,9 @@ fn check_settlement(receipt: &Receipt, settlement: &Settlement, report: &mut Rep
     let quorum = 2 * scored > settlement.eligible_stake;
     report.check(
         !verdict || (quorum && (settlement.outcome == TaskState::Approved) == approved),
-        format!("the outcome ({}) follows from them and from the stake that scored", settlement.outcome.name()),
+        format!(
+            "the outcome ({}) follows from them and from the stake that scored",
+            settlement.outcome.name()
+        ),
     );
 }

@@ -18,7 +18,8 @@ pub struct Network {
     pub netuid: NetUid,
     /// The receiver of every signed request.
     pub server_hotkey: Hotkey,
-    pub genesis_hash: String,
+    /// Null until the server has reached its chain.
+    pub genesis_hash: Option<String>,
     /// For the difference between the clocks.
     pub server_time: DateTime<Utc>,
 }

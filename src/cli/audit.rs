@@ -37,10 +37,15 @@ impl Verify {
             std::fs::read_to_string(&self.receipt)
                 .map_err(|error| format!("{}: {error}", self.receipt.display()))?
         };
-        let receipt: Receipt = serde_json::from_str(&text).map_err(|error| format!("not a receipt: {error}"))?;
+        let receipt: Receipt =
+            serde_json::from_str(&text).map_err(|error| format!("not a receipt: {error}"))?;
         let report = verify::receipt(&receipt);
         print(&shown(&report));
-        Ok(if report.is_sound() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Ok(if report.is_sound() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
     }
 }
 
@@ -50,5 +55,11 @@ pub(super) fn shown(report: &Report) -> String {
     let lines = |mark: &'static str, texts: &[String]| -> Vec<String> {
         texts.iter().map(|text| format!("  {mark} {text}")).collect()
     };
-    [lines("ok    ", holds), lines("open  ", open), lines("BROKEN", broken)].concat().join("\n")
+    [
+        lines("ok    ", holds),
+        lines("open  ", open),
+        lines("BROKEN", broken),
+    ]
+    .concat()
+    .join("\n")
 }

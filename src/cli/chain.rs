@@ -1,5 +1,5 @@
 //! `violet chain`: looks at a node, or runs a local chain.
-use std::{path::PathBuf, process::ExitCode};
+use std::{fmt::Write as _, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Subcommand};
 use violet_chain::{Client, NetUid, Snapshot, surface::Surface};
@@ -24,7 +24,11 @@ pub(crate) enum Chain {
 #[derive(Debug, Args)]
 struct Endpoint {
     /// WebSocket address of a node.
-    #[arg(long = "subtensor.chain_endpoint", alias = "endpoint", default_value = "ws://127.0.0.1:9944")]
+    #[arg(
+        long = "subtensor.chain_endpoint",
+        alias = "endpoint",
+        default_value = "ws://127.0.0.1:9944"
+    )]
     endpoint: String,
 }
 
@@ -68,9 +72,16 @@ impl Dev {
             None => violet_devchain::Genesis::default(),
         };
         let stop = stop_signal()?;
-        let options = violet_devchain::Options { port: self.chain_port, ..Default::default() };
+        let options = violet_devchain::Options {
+            port: self.chain_port,
+            ..Default::default()
+        };
         let chain = violet_devchain::spawn(genesis, options).await?;
-        print(&format!("{} genesis 0x{}", chain.ws_url(), hex::encode(chain.genesis_hash())));
+        print(&format!(
+            "{} genesis 0x{}",
+            chain.ws_url(),
+            hex::encode(chain.genesis_hash())
+        ));
         stop.cancelled().await;
         chain.shutdown().await;
         Ok(ExitCode::SUCCESS)
@@ -95,7 +106,11 @@ impl Metagraph {
         let client = self.endpoint.connect().await?;
         let head = client.finalized().await?;
         let snapshot = client.snapshot(NetUid(self.netuid), head).await?;
-        print(&if self.json { serde_json::to_string_pretty(&snapshot)? } else { table(&snapshot) });
+        print(&if self.json {
+            serde_json::to_string_pretty(&snapshot)?
+        } else {
+            table(&snapshot)
+        });
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -103,15 +118,24 @@ impl Metagraph {
 fn table(snapshot: &Snapshot) -> String {
     let mut text = format!(
         "subnet {} at block {} ({})\n{:>5}  {:<48}  {:>20}  {:>6}  {:>9}  {:>9}",
-        snapshot.netuid, snapshot.block.number, snapshot.block.hash, "uid", "hotkey", "stake (rao)", "permit",
-        "incentive", "dividends"
+        snapshot.netuid,
+        snapshot.block.number,
+        snapshot.block.hash,
+        "uid",
+        "hotkey",
+        "stake (rao)",
+        "permit",
+        "incentive",
+        "dividends"
     );
     for neuron in &snapshot.neurons {
         let permit = if neuron.validator_permit { "yes" } else { "" };
-        text.push_str(&format!(
+        // Writing to a String cannot fail.
+        let _ = write!(
+            text,
             "\n{:>5}  {:<48}  {:>20}  {permit:>6}  {:>9}  {:>9}",
             neuron.uid.0, neuron.hotkey, neuron.stake.0, neuron.incentive, neuron.dividends
-        ));
+        );
     }
     text
 }
@@ -129,20 +153,20 @@ pub(crate) struct Doctor {
 impl Doctor {
     async fn run(self) -> Result<ExitCode, Failure> {
         let surface = Surface::bundled();
-        let report = match &self.file {
-            Some(file) => {
-                let bytes =
-                    std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
-                surface.check_metadata(&bytes)?
-            }
-            None => {
-                let client = self.endpoint.connect().await?;
-                let head = client.finalized().await?;
-                surface.check(&client, head).await?
-            }
+        let report = if let Some(file) = &self.file {
+            let bytes = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
+            surface.check_metadata(&bytes)?
+        } else {
+            let client = self.endpoint.connect().await?;
+            let head = client.finalized().await?;
+            surface.check(&client, head).await?
         };
         print(&report.to_string());
-        Ok(if report.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Ok(if report.is_ok() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
     }
 }
 

@@ -29,11 +29,22 @@ pub(super) async fn run(url: &str) -> Result<(), Failure> {
         ("source_language", "en"),
         ("target_language", "es"),
     ]);
-    let told = teller.tell("Text translation, English to Spanish", "text-translation", request, |result| {
-        format!("{TEXT}\n    → {}", result["translated_text"].as_str().unwrap_or_default())
-    });
+    let told = teller.tell(
+        "Text translation, English to Spanish",
+        "text-translation",
+        request,
+        |result| {
+            format!(
+                "{TEXT}\n    → {}",
+                result["translated_text"].as_str().unwrap_or_default()
+            )
+        },
+    );
     let first = told.await?;
-    print(&format!("\nAll well. The first finished task took {:.1} s.", first.as_secs_f64()));
+    print(&format!(
+        "\nAll well. The first finished task took {:.1} s.",
+        first.as_secs_f64()
+    ));
     Ok(())
 }
 
@@ -57,7 +68,11 @@ impl Teller {
         let registered: Registered =
             answer(http.post(format!("{url}/api/v1/auth/register")).json(&new)).await?;
         print("A user registered and got an API key.");
-        let teller = Self { http, url: url.to_owned(), key: registered.api_key };
+        let teller = Self {
+            http,
+            url: url.to_owned(),
+            key: registered.api_key,
+        };
         teller.ready().await?;
         Ok(teller)
     }
@@ -66,7 +81,13 @@ impl Teller {
     async fn ready(&self) -> Result<(), Failure> {
         let started = Instant::now();
         loop {
-            let metrics = self.http.get(format!("{}/metrics", self.url)).send().await?.text().await?;
+            let metrics = self
+                .http
+                .get(format!("{}/metrics", self.url))
+                .send()
+                .await?
+                .text()
+                .await?;
             let available = metrics
                 .lines()
                 .find_map(|line| line.strip_prefix("violet_miners_available "))
@@ -91,7 +112,12 @@ impl Teller {
     }
 
     async fn get(&self, path: &str) -> Result<Value, Failure> {
-        answer(self.http.get(format!("{}{path}", self.url)).header("X-API-Key", &self.key)).await
+        answer(
+            self.http
+                .get(format!("{}{path}", self.url))
+                .header("X-API-Key", &self.key),
+        )
+        .await
     }
 
     /// Submits, follows and explains one task; answers how long it took from submission to verdict.
@@ -106,7 +132,10 @@ impl Teller {
         let started = Instant::now();
         let submitted: Value = answer(request).await?;
         let id = submitted["task_id"].as_str().ok_or("no task id")?.to_owned();
-        print(&format!("task {id} accepted in {:.0} ms", started.elapsed().as_secs_f64() * 1e3));
+        print(&format!(
+            "task {id} accepted in {:.0} ms",
+            started.elapsed().as_secs_f64() * 1e3
+        ));
 
         let result = self.get(&format!("/api/v1/{kind}/{id}/result?wait=60")).await?;
         if result["available"] != true {
@@ -120,7 +149,11 @@ impl Teller {
         ));
         let status = self.get(&format!("/api/v1/task/{id}/status?wait=60")).await?;
         let settled = started.elapsed();
-        print(&format!("{} after {:.2} s", status["status"].as_str().unwrap_or_default(), settled.as_secs_f64()));
+        print(&format!(
+            "{} after {:.2} s",
+            status["status"].as_str().unwrap_or_default(),
+            settled.as_secs_f64()
+        ));
         if status["verified"] != true {
             return Err(format!("no verdict: {status}").into());
         }
@@ -142,7 +175,10 @@ impl Teller {
             tokio::time::sleep(Duration::from_millis(500)).await;
         };
         let records = |proved: &[verify::Proved]| -> Result<Vec<Record>, Failure> {
-            Ok(proved.iter().map(|proved| Record::from_bytes(&proved.body)).collect::<Result<Vec<_>, _>>()?)
+            Ok(proved
+                .iter()
+                .map(|proved| Record::from_bytes(&proved.body))
+                .collect::<Result<Vec<_>, _>>()?)
         };
         let named = records(&receipt.named)?;
         for record in records(&receipt.records)? {
@@ -152,14 +188,20 @@ impl Teller {
                         Record::CandidateSet(set) if record.digest() == draw.candidate_set => Some(set),
                         _ => None,
                     });
-                    print(&draw_story(&draw, set.ok_or("the receipt lacks the candidate set")?));
+                    print(&draw_story(
+                        &draw,
+                        set.ok_or("the receipt lacks the candidate set")?,
+                    ));
                 }
                 Record::Settlement(settlement) => print(&settlement_story(&settlement)),
                 Record::Rule(_) | Record::Base(_) | Record::CandidateSet(_) => {}
             }
         }
         let report = verify::receipt(&receipt);
-        print(&format!("  check of the records\n{}", shown(&report).replace("  ", "    ")));
+        print(&format!(
+            "  check of the records\n{}",
+            shown(&report).replace("  ", "    ")
+        ));
         if !report.is_sound() {
             return Err("the receipt does not hold".into());
         }
@@ -172,7 +214,11 @@ impl Teller {
 
 #[expect(clippy::cast_precision_loss, reason = "shares for people to read")]
 fn draw_story(draw: &Draw, set: &CandidateSet) -> String {
-    let all: u128 = set.candidates.iter().map(|candidate| u128::from(candidate.stake)).sum();
+    let all: u128 = set
+        .candidates
+        .iter()
+        .map(|candidate| u128::from(candidate.stake))
+        .sum();
     let lines: Vec<String> = set
         .candidates
         .iter()
@@ -187,12 +233,21 @@ fn draw_story(draw: &Draw, set: &CandidateSet) -> String {
             )
         })
         .collect();
-    format!("  draw {} at block {}, {} candidates\n{}", draw.draw, set.block, set.candidates.len(), lines.join("\n"))
+    format!(
+        "  draw {} at block {}, {} candidates\n{}",
+        draw.draw,
+        set.block,
+        set.candidates.len(),
+        lines.join("\n")
+    )
 }
 
 fn settlement_story(settlement: &Settlement) -> String {
     let fraction = |score: Option<u16>| {
-        score.map_or_else(|| "abstains".into(), |score| format!("{:.3}", f64::from(score) / 65_535.0))
+        score.map_or_else(
+            || "abstains".into(),
+            |score| format!("{:.3}", f64::from(score) / 65_535.0),
+        )
     };
     let scores: Vec<String> = settlement
         .evaluations
@@ -207,8 +262,11 @@ fn settlement_story(settlement: &Settlement) -> String {
             )
         })
         .collect();
-    let consensus: Vec<String> =
-        settlement.answers.iter().map(|answer| fraction(answer.consensus)).collect();
+    let consensus: Vec<String> = settlement
+        .answers
+        .iter()
+        .map(|answer| fraction(answer.consensus))
+        .collect();
     format!(
         "  scores of {} answers\n{}\n    stake-weighted consensus            {}  → {}",
         settlement.answers.len(),

@@ -51,7 +51,11 @@ struct Running {
 impl Dev {
     /// With `--demo` only what is wrong is logged between the lines of the story.
     pub(super) fn log_filter(&self) -> &'static str {
-        if self.demo { "warn" } else { "info,sqlx=warn,hyper=warn" }
+        if self.demo {
+            "warn"
+        } else {
+            "info,sqlx=warn,hyper=warn"
+        }
     }
 
     pub(super) async fn run(self, file: Option<&Path>) -> Result<ExitCode, Failure> {
@@ -59,8 +63,12 @@ impl Dev {
         let mut config = load(file)?;
         config.server.port = self.port.unwrap_or(config.server.port);
         config.routing.snapshot_interval = SNAPSHOT_INTERVAL;
-        std::fs::create_dir_all(&self.state)
-            .map_err(|error| format!("{}: {error}; choose another folder with --state", self.state.display()))?;
+        std::fs::create_dir_all(&self.state).map_err(|error| {
+            format!(
+                "{}: {error}; choose another folder with --state",
+                self.state.display()
+            )
+        })?;
         let keypair = server_key(&self.state)?;
 
         let mut running = tokio::select! {
@@ -68,7 +76,10 @@ impl Dev {
             () = stop.cancelled() => return Ok(ExitCode::SUCCESS),
         };
         let url = running.server.as_ref().map(Server::url).unwrap_or_default();
-        print(&format!("Violet is up: {url}  (API: {url}/docs, chain: {})", running.chain.ws_url()));
+        print(&format!(
+            "Violet is up: {url}  (API: {url}/docs, chain: {})",
+            running.chain.ws_url()
+        ));
 
         let mut code = ExitCode::SUCCESS;
         if self.demo {
@@ -92,7 +103,10 @@ impl Dev {
     }
 
     async fn start(&self, mut config: Config, keypair: Keypair) -> Result<Running, Failure> {
-        let options = violet_devchain::Options { port: self.chain_port, ..Default::default() };
+        let options = violet_devchain::Options {
+            port: self.chain_port,
+            ..Default::default()
+        };
         let chain = violet_devchain::spawn(violet_devchain::Genesis::default(), options)
             .await
             .map_err(|error| format!("{error}; --chain-port chooses another port"))?;
@@ -134,7 +148,7 @@ impl Running {
             let stop = self.stop_neurons.clone();
             self.neurons.spawn(async move {
                 if let Err(error) = miner.run(stop).await {
-                    tracing::error!(number, error = &error as &dyn std::error::Error, "miner stopped");
+                    tracing::error!(number, error = %crate::error::Causes(&error), "miner stopped");
                 }
             });
         }
@@ -144,7 +158,7 @@ impl Running {
             let stop = self.stop_neurons.clone();
             self.neurons.spawn(async move {
                 if let Err(error) = validator.run(stop).await {
-                    tracing::error!(number, error = &error as &dyn std::error::Error, "validator stopped");
+                    tracing::error!(number, error = %crate::error::Causes(&error), "validator stopped");
                 }
             });
         }
@@ -157,13 +171,16 @@ impl Running {
         if let Some(server) = self.server.take() {
             server.stop().await;
         }
-        if tokio::time::timeout(Duration::from_secs(15), self.neurons.wait()).await.is_err() {
+        if tokio::time::timeout(Duration::from_secs(15), self.neurons.wait())
+            .await
+            .is_err()
+        {
             tracing::warn!("stopped with neurons at work");
         }
         if let Some(cluster) = self.cluster.take()
             && let Err(error) = cluster.stop().await
         {
-            tracing::warn!(error = &error as &dyn std::error::Error, "the database did not stop by itself");
+            tracing::warn!(error = %crate::error::Causes(&error), "the database did not stop by itself");
         }
     }
 }

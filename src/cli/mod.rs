@@ -130,18 +130,11 @@ pub(crate) fn print(text: &str) {
 
 /// Prints an error with its causes.
 pub fn print_error(error: &(dyn Error + 'static)) {
-    let mut text = format!("violet: {error}");
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        // Some errors repeat their cause in their own text.
-        let said = source.to_string();
-        if !text.ends_with(&said) {
-            text.push_str(": ");
-            text.push_str(&said);
-        }
-        cause = source.source();
-    }
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    let _ = writeln!(
+        std::io::stderr().lock(),
+        "violet: {}",
+        crate::error::Causes(error)
+    );
 }
 
 /// A token that is cancelled by Ctrl-C or a request to terminate.
@@ -150,7 +143,10 @@ fn stop_signal() -> std::io::Result<CancellationToken> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let stop = token.clone();
-    #[expect(clippy::disallowed_methods, reason = "lives as long as the process and promises nothing")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "lives as long as the process and promises nothing"
+    )]
     tokio::spawn(async move {
         tokio::select! {
             _ = interrupt.recv() => {}

@@ -23,7 +23,10 @@ impl Miner {
     pub(super) async fn run(self) -> Result<ExitCode, Failure> {
         let keypair = self.wallet.open()?.keypair()?;
         let catalogue = Catalogue::discover().await;
-        let options = MinerOptions { capacity: self.capacity, ..MinerOptions::new(self.server, keypair, catalogue) };
+        let options = MinerOptions {
+            capacity: self.capacity,
+            ..MinerOptions::new(self.server, keypair, catalogue)
+        };
         violet_neurons::Miner::new(options).run(stop_signal()?).await?;
         Ok(ExitCode::SUCCESS)
     }
@@ -44,7 +47,9 @@ impl Validator {
         let keypair = self.wallet.open()?.keypair()?;
         let catalogue = Catalogue::discover().await;
         let options = ValidatorOptions::new(self.server, keypair, catalogue);
-        violet_neurons::Validator::new(options).run(stop_signal()?).await?;
+        violet_neurons::Validator::new(options)
+            .run(stop_signal()?)
+            .await?;
         Ok(ExitCode::SUCCESS)
     }
 }

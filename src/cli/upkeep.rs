@@ -19,7 +19,10 @@ async fn connect(config: &Config) -> Result<sqlx::PgPool, Failure> {
     if config.database.url.is_empty() {
         return Err("no database: set DATABASE_URL (or database.url)".into());
     }
-    Ok(PgPoolOptions::new().max_connections(2).connect(&config.database.url).await?)
+    Ok(PgPoolOptions::new()
+        .max_connections(2)
+        .connect(&config.database.url)
+        .await?)
 }
 
 /// An application without workers, for one call of a service.

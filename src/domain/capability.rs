@@ -44,12 +44,22 @@ pub struct Offer {
 impl Offer {
     /// Whether this engine can do a task that needs `capability` with an input of `input_bytes`.
     pub fn serves(&self, capability: &Capability) -> bool {
-        let Capability { task_type, source_language, target_language, model } = capability;
+        let Capability {
+            task_type,
+            source_language,
+            target_language,
+            model,
+        } = capability;
         let languages = match target_language {
-            Some(target) => self.pairs.iter().any(|(from, to)| from == source_language && to == target),
+            Some(target) => self
+                .pairs
+                .iter()
+                .any(|(from, to)| from == source_language && to == target),
             None => self.languages.iter().any(|language| language == source_language),
         };
-        *task_type == self.task_type && languages && model.as_ref().is_none_or(|model| *model == self.model_id)
+        *task_type == self.task_type
+            && languages
+            && model.as_ref().is_none_or(|model| *model == self.model_id)
     }
 }
 
@@ -88,7 +98,17 @@ mod tests {
         for good in ["en", "es", "haw", "pt-BR", "zh-hant"] {
             assert!(is_language(good), "{good}");
         }
-        for bad in ["", "e", "EN", "english", "en-", "en_US", "en-waytoolong", "e\0", "en es"] {
+        for bad in [
+            "",
+            "e",
+            "EN",
+            "english",
+            "en-",
+            "en_US",
+            "en-waytoolong",
+            "e\0",
+            "en es",
+        ] {
             assert!(!is_language(bad), "{bad}");
         }
     }
@@ -110,9 +130,21 @@ mod tests {
             model: None,
         };
         assert!(offer.serves(&wanted));
-        assert!(!offer.serves(&Capability { target_language: Some("fr".into()), ..wanted.clone() }));
-        assert!(!offer.serves(&Capability { source_language: "es".into(), ..wanted.clone() }));
-        assert!(offer.serves(&Capability { model: Some("apertium/eng-spa".into()), ..wanted.clone() }));
-        assert!(!offer.serves(&Capability { model: Some("t5-small".into()), ..wanted }));
+        assert!(!offer.serves(&Capability {
+            target_language: Some("fr".into()),
+            ..wanted.clone()
+        }));
+        assert!(!offer.serves(&Capability {
+            source_language: "es".into(),
+            ..wanted.clone()
+        }));
+        assert!(offer.serves(&Capability {
+            model: Some("apertium/eng-spa".into()),
+            ..wanted.clone()
+        }));
+        assert!(!offer.serves(&Capability {
+            model: Some("t5-small".into()),
+            ..wanted
+        }));
     }
 }

@@ -29,8 +29,11 @@ pub fn weighted_median(scores: &[Scored]) -> Option<u16> {
         .iter()
         .map(|scored| scored.score)
         .filter(|&value| {
-            let below: u128 =
-                scores.iter().filter(|other| other.score < value).map(|other| u128::from(other.stake)).sum();
+            let below: u128 = scores
+                .iter()
+                .filter(|other| other.score < value)
+                .map(|other| u128::from(other.stake))
+                .sum();
             2 * below <= total
         })
         .max()
@@ -85,7 +88,10 @@ mod tests {
     use super::*;
 
     fn median(scores: &[(u16, u64)]) -> Option<u16> {
-        let scored: Vec<_> = scores.iter().map(|&(score, stake)| Scored { score, stake }).collect();
+        let scored: Vec<_> = scores
+            .iter()
+            .map(|&(score, stake)| Scored { score, stake })
+            .collect();
         weighted_median(&scored)
     }
 
@@ -111,7 +117,10 @@ mod tests {
         for _ in 0..scores.len() {
             turned.rotate_left(1);
             assert_eq!(median(&turned), expected);
-            let scaled: Vec<_> = turned.iter().map(|&(score, stake)| (score, stake * 1_000_000_007)).collect();
+            let scaled: Vec<_> = turned
+                .iter()
+                .map(|&(score, stake)| (score, stake * 1_000_000_007))
+                .collect();
             assert_eq!(median(&scaled), expected);
         }
     }
@@ -124,7 +133,10 @@ mod tests {
                 let mut scores = honest.to_vec();
                 scores.push((attack, stake));
                 let consensus = median(&scores).unwrap();
-                assert!((30_000..=33_000).contains(&consensus), "{attack} with {stake} gave {consensus}");
+                assert!(
+                    (30_000..=33_000).contains(&consensus),
+                    "{attack} with {stake} gave {consensus}"
+                );
             }
         }
         let agreed = [(30_000, 26), (30_000, 25)];
@@ -137,18 +149,75 @@ mod tests {
 
     #[test]
     fn a_verdict_needs_more_than_half_of_the_stake() {
-        let judging =
-            Judging { eligible_stake: 100, scored_stake: 50, outstanding: 1, since_done: Duration::ZERO };
+        let judging = Judging {
+            eligible_stake: 100,
+            scored_stake: 50,
+            outstanding: 1,
+            since_done: Duration::ZERO,
+        };
         assert_eq!(judging.verdict(), Verdict::Wait);
-        let quorum = Judging { scored_stake: 51, ..judging };
+        let quorum = Judging {
+            scored_stake: 51,
+            ..judging
+        };
         assert_eq!(quorum.verdict(), Verdict::Wait);
-        assert_eq!(Judging { outstanding: 0, ..quorum }.verdict(), Verdict::Final);
+        assert_eq!(
+            Judging {
+                outstanding: 0,
+                ..quorum
+            }
+            .verdict(),
+            Verdict::Final
+        );
         let late = PATIENCE.checked_sub(Duration::from_millis(1)).unwrap();
-        assert_eq!(Judging { since_done: late, ..quorum }.verdict(), Verdict::Wait);
-        assert_eq!(Judging { since_done: PATIENCE, ..quorum }.verdict(), Verdict::Final);
-        assert_eq!(Judging { since_done: PATIENCE, ..judging }.verdict(), Verdict::Wait);
-        assert_eq!(Judging { since_done: DEADLINE, ..judging }.verdict(), Verdict::NoQuorum);
-        assert_eq!(Judging { outstanding: 0, ..judging }.verdict(), Verdict::Abstained);
-        assert_eq!(Judging { eligible_stake: 0, scored_stake: 0, ..judging }.verdict(), Verdict::NoQuorum);
+        assert_eq!(
+            Judging {
+                since_done: late,
+                ..quorum
+            }
+            .verdict(),
+            Verdict::Wait
+        );
+        assert_eq!(
+            Judging {
+                since_done: PATIENCE,
+                ..quorum
+            }
+            .verdict(),
+            Verdict::Final
+        );
+        assert_eq!(
+            Judging {
+                since_done: PATIENCE,
+                ..judging
+            }
+            .verdict(),
+            Verdict::Wait
+        );
+        assert_eq!(
+            Judging {
+                since_done: DEADLINE,
+                ..judging
+            }
+            .verdict(),
+            Verdict::NoQuorum
+        );
+        assert_eq!(
+            Judging {
+                outstanding: 0,
+                ..judging
+            }
+            .verdict(),
+            Verdict::Abstained
+        );
+        assert_eq!(
+            Judging {
+                eligible_stake: 0,
+                scored_stake: 0,
+                ..judging
+            }
+            .verdict(),
+            Verdict::NoQuorum
+        );
     }
 }

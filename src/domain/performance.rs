@@ -22,7 +22,10 @@ pub struct Mean {
 
 impl Default for Mean {
     fn default() -> Self {
-        Self { fast: ONE / 2, slow: ONE / 2 }
+        Self {
+            fast: ONE / 2,
+            slow: ONE / 2,
+        }
     }
 }
 
@@ -33,7 +36,10 @@ impl Mean {
         let value = value.clamp(0, ONE);
         // |value − mean| ≤ 2^32 and gains are below 2^30, so the product fits.
         let step = |mean: i64, gain: i64| mean + (((value - mean) * gain) >> 30);
-        Self { fast: step(self.fast, FAST_GAIN), slow: step(self.slow, SLOW_GAIN) }
+        Self {
+            fast: step(self.fast, FAST_GAIN),
+            slow: step(self.slow, SLOW_GAIN),
+        }
     }
 
     /// Four fifths of the fast mean and one fifth of the slow one.
@@ -57,27 +63,40 @@ impl Performance {
     /// A valid answer arrived after `millis`; `usual` is usual for such an input.
     #[must_use]
     pub fn answered(self, millis: u64, usual: u64) -> Self {
-        Self { success: self.success.with(ONE), speed: self.speed.with(speed(millis, usual)), ..self }
+        Self {
+            success: self.success.with(ONE),
+            speed: self.speed.with(speed(millis, usual)),
+            ..self
+        }
     }
 
     /// An assignment ended without an answer.
     #[must_use]
     pub fn missed(self) -> Self {
-        Self { success: self.success.with(0), ..self }
+        Self {
+            success: self.success.with(0),
+            ..self
+        }
     }
 
     /// An answer got this consensus (0..=65535).
     #[must_use]
     pub fn judged(self, consensus: u16) -> Self {
-        Self { quality: self.quality.with(i64::from(consensus) * ONE / 65_535), ..self }
+        Self {
+            quality: self.quality.with(i64::from(consensus) * ONE / 65_535),
+            ..self
+        }
     }
 
     /// success² · quality · (½ + ½·speed), in parts per million.
     pub fn parts_per_million(self) -> u32 {
         let mul = |a: i128, b: i128| (a * b) >> 32;
         let success = i128::from(self.success.value());
-        let factor = (i128::from(ONE) + i128::from(self.speed.value())) / 2;
-        let product = mul(mul(mul(success, success), i128::from(self.quality.value())), factor);
+        let factor = i128::midpoint(i128::from(ONE), i128::from(self.speed.value()));
+        let product = mul(
+            mul(mul(success, success), i128::from(self.quality.value())),
+            factor,
+        );
         u32::try_from((product * 1_000_000) >> 32).expect("each factor is at most one")
     }
 }

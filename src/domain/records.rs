@@ -1,6 +1,10 @@
 //! The canonical encoding of what is recorded: SCALE of ("violet/record/1", record).
 //!
 //! A record is immutable; its encoding is a leaf of the batch that it was committed with.
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "the derive of Encode casts the index of a variant"
+)]
 use codec::{Decode, Encode};
 use violet_chain::{BlockHash, CryptoType, Hotkey};
 

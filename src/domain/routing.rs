@@ -82,9 +82,15 @@ pub fn weights(rule: &Rule, candidates: &[Candidate]) -> Vec<u128> {
         return Vec::new();
     }
     let equal = SHARE / count;
-    let all_stake: u128 = candidates.iter().map(|candidate| u128::from(candidate.stake)).sum();
-    let all_performance: u128 = candidates.iter().map(|candidate| u128::from(candidate.performance)).sum();
-    let share = |part: u128, sum: u128| if sum == 0 { equal } else { SHARE * part / sum };
+    let all_stake: u128 = candidates
+        .iter()
+        .map(|candidate| u128::from(candidate.stake))
+        .sum();
+    let all_performance: u128 = candidates
+        .iter()
+        .map(|candidate| u128::from(candidate.performance))
+        .sum();
+    let share = |part: u128, sum: u128| (SHARE * part).checked_div(sum).unwrap_or(equal);
     candidates
         .iter()
         .map(|candidate| {
@@ -133,13 +139,17 @@ pub fn draw(
     excluded: &Excluded,
     count: usize,
 ) -> Vec<usize> {
-    let mut left: Vec<usize> =
-        (0..candidates.len()).filter(|&index| !excluded.uids.contains(&candidates[index].uid)).collect();
+    let mut left: Vec<usize> = (0..candidates.len())
+        .filter(|&index| !excluded.uids.contains(&candidates[index].uid))
+        .collect();
     let mut used = excluded.coldkeys.clone();
     let mut chosen = Vec::with_capacity(count.min(left.len()));
     for round in 0..u32::try_from(count).unwrap_or(u32::MAX) {
-        let fresh: Vec<usize> =
-            left.iter().copied().filter(|&index| !used.contains(&candidates[index].coldkey)).collect();
+        let fresh: Vec<usize> = left
+            .iter()
+            .copied()
+            .filter(|&index| !used.contains(&candidates[index].coldkey))
+            .collect();
         let standing = if fresh.is_empty() { &left } else { &fresh };
         let total: u128 = standing.iter().map(|&index| weights[index]).sum();
         if total == 0 {

@@ -11,7 +11,13 @@ pub fn answer_digest(canonical: &[u8]) -> [u8; 32] {
 
 /// What a miner signs: "violet/answer/1" ‖ netuid (little-endian) ‖ task id ‖ answer digest.
 pub fn answer_message(netuid: u16, task: TaskId, digest: [u8; 32]) -> Vec<u8> {
-    [&b"violet/answer/1"[..], &netuid.to_le_bytes(), &task.bytes(), &digest].concat()
+    [
+        &b"violet/answer/1"[..],
+        &netuid.to_le_bytes(),
+        &task.bytes(),
+        &digest,
+    ]
+    .concat()
 }
 
 /// What a validator signs: "violet/evaluation/1" ‖ netuid (little-endian) ‖ task id ‖ BLAKE2b-256 of the scores.
@@ -21,5 +27,11 @@ pub fn evaluation_message(netuid: u16, task: TaskId, scores: &[(Hotkey, Option<u
     let mut ordered = scores.to_vec();
     ordered.sort_unstable_by_key(|(hotkey, _)| *hotkey);
     let digest = blake2b_256(&[&ordered.encode()]);
-    [&b"violet/evaluation/1"[..], &netuid.to_le_bytes(), &task.bytes(), &digest].concat()
+    [
+        &b"violet/evaluation/1"[..],
+        &netuid.to_le_bytes(),
+        &task.bytes(),
+        &digest,
+    ]
+    .concat()
 }

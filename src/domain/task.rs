@@ -169,7 +169,10 @@ impl TaskState {
 
     /// Whether nothing follows. (`done` also ends when it is settled without a verdict.)
     pub fn is_terminal(self) -> bool {
-        matches!(self, Self::Approved | Self::Rejected | Self::Failed | Self::Cancelled)
+        matches!(
+            self,
+            Self::Approved | Self::Rejected | Self::Failed | Self::Cancelled
+        )
     }
 
     /// The name on the wire.
@@ -206,7 +209,13 @@ pub struct Progress {
 impl Progress {
     /// The state of a task that has not ended.
     pub fn state(self) -> TaskState {
-        let Self { draws, outstanding: _, answered, seen, done } = self;
+        let Self {
+            draws,
+            outstanding: _,
+            answered,
+            seen,
+            done,
+        } = self;
         if done {
             TaskState::Done
         } else if answered > 0 {
@@ -271,13 +280,35 @@ mod tests {
 
     #[test]
     fn the_state_follows_from_the_open_row() {
-        let new = Progress { draws: 0, outstanding: 0, answered: 0, seen: false, done: false };
+        let new = Progress {
+            draws: 0,
+            outstanding: 0,
+            answered: 0,
+            seen: false,
+            done: false,
+        };
         assert_eq!(new.state(), TaskState::Pending);
-        let drawn = Progress { draws: 1, outstanding: 3, ..new };
+        let drawn = Progress {
+            draws: 1,
+            outstanding: 3,
+            ..new
+        };
         assert_eq!(drawn.state(), TaskState::Assigned);
         assert_eq!(Progress { seen: true, ..drawn }.state(), TaskState::InProgress);
-        let first = Progress { answered: 1, outstanding: 2, ..drawn };
+        let first = Progress {
+            answered: 1,
+            outstanding: 2,
+            ..drawn
+        };
         assert_eq!(first.state(), TaskState::Completed);
-        assert_eq!(Progress { done: true, outstanding: 0, ..first }.state(), TaskState::Done);
+        assert_eq!(
+            Progress {
+                done: true,
+                outstanding: 0,
+                ..first
+            }
+            .state(),
+            TaskState::Done
+        );
     }
 }

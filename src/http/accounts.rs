@@ -13,7 +13,9 @@ use crate::{
 };
 
 pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(register_user)).routes(routes!(verify_api_key))
+    OpenApiRouter::new()
+        .routes(routes!(register_user))
+        .routes(routes!(verify_api_key))
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -69,5 +71,9 @@ struct Verified {
     responses((status = 200, description = "Whose key it is", body = Verified), ApiError)
 )]
 async fn verify_api_key(client: Client) -> Body<Verified> {
-    Body(Verified { valid: true, user_id: client.user, organization_id: client.organization })
+    Body(Verified {
+        valid: true,
+        user_id: client.user,
+        organization_id: client.organization,
+    })
 }

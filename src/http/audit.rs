@@ -85,7 +85,17 @@ impl TryFrom<Proved> for Record {
     type Error = serde_json::Error;
 
     fn try_from(proved: Proved) -> Result<Self, serde_json::Error> {
-        let Proved { body, record, batch, leaf_index, size, path, root, server, signature } = proved;
+        let Proved {
+            body,
+            record,
+            batch,
+            leaf_index,
+            size,
+            path,
+            root,
+            server,
+            signature,
+        } = proved;
         Ok(Self {
             kind: record.kind(),
             digest: hex::encode(record.digest().0),
@@ -118,7 +128,9 @@ async fn get_task_receipt(
     let shown = |records: Vec<Proved>| -> Result<Vec<Record>, ApiError> {
         records
             .into_iter()
-            .map(|proved| Record::try_from(proved).map_err(|error| crate::error::Error::internal(error).into()))
+            .map(|proved| {
+                Record::try_from(proved).map_err(|error| crate::error::Error::internal(error).into())
+            })
             .collect()
     };
     Ok(Body(Receipt {

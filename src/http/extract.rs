@@ -91,24 +91,36 @@ fn with_limit(request: Request, limit: usize) -> Result<Request, ApiError> {
         .into());
     }
     let (parts, body) = request.into_parts();
-    Ok(Request::from_parts(parts, axum::body::Body::new(http_body_util::Limited::new(body, limit))))
+    Ok(Request::from_parts(
+        parts,
+        axum::body::Body::new(http_body_util::Limited::new(body, limit)),
+    ))
 }
 
 async fn bytes(request: Request) -> Result<Bytes, ApiError> {
-    axum::body::to_bytes(request.into_body(), usize::MAX).await.map_err(|error| {
-        let too_long = std::error::Error::source(&error)
-            .is_some_and(|source| source.is::<http_body_util::LengthLimitError>());
-        if too_long {
-            Error::TooLarge { field: "body", detail: "is longer than this operation takes".into() }.into()
-        } else {
-            ApiError::malformed(StatusCode::BAD_REQUEST, "the body did not arrive whole")
-        }
-    })
+    axum::body::to_bytes(request.into_body(), usize::MAX)
+        .await
+        .map_err(|error| {
+            let too_long = std::error::Error::source(&error)
+                .is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>);
+            if too_long {
+                Error::TooLarge {
+                    field: "body",
+                    detail: "is longer than this operation takes".into(),
+                }
+                .into()
+            } else {
+                ApiError::malformed(StatusCode::BAD_REQUEST, "the body did not arrive whole")
+            }
+        })
 }
 
 fn not_utf8(name: &str) -> ApiError {
     let shown: String = name.chars().take(40).collect();
-    ApiError::malformed(StatusCode::UNPROCESSABLE_ENTITY, format!("{shown}: must be UTF-8"))
+    ApiError::malformed(
+        StatusCode::UNPROCESSABLE_ENTITY,
+        format!("{shown}: must be UTF-8"),
+    )
 }
 
 async fn multipart(request: Request) -> Result<HashMap<String, String>, ApiError> {
@@ -120,7 +132,9 @@ async fn multipart(request: Request) -> Result<HashMap<String, String>, ApiError
         .map_err(|rejection| ApiError::malformed(rejection.status(), rejection.body_text()))?;
     let mut fields = HashMap::new();
     while let Some(field) = parts.next_field().await.map_err(malformed)? {
-        let Some(name) = field.name().map(ToOwned::to_owned) else { continue };
+        let Some(name) = field.name().map(ToOwned::to_owned) else {
+            continue;
+        };
         let value = field.bytes().await.map_err(malformed)?;
         let text = String::from_utf8(value.to_vec()).map_err(|_| not_utf8(&name))?;
         fields.insert(name, text);
@@ -130,13 +144,19 @@ async fn multipart(request: Request) -> Result<HashMap<String, String>, ApiError
 
 fn urlencoded(body: &[u8]) -> Result<HashMap<String, String>, ApiError> {
     let text = |raw: &[u8]| -> Option<String> {
-        let spaced: Vec<u8> = raw.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+        let spaced: Vec<u8> = raw
+            .iter()
+            .map(|byte| if *byte == b'+' { b' ' } else { *byte })
+            .collect();
         String::from_utf8(percent_decode(&spaced).collect()).ok()
     };
     let mut fields = HashMap::new();
     for pair in body.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
         let mut halves = pair.splitn(2, |byte| *byte == b'=');
-        let name = halves.next().and_then(text).ok_or_else(|| not_utf8("a field's name"))?;
+        let name = halves
+            .next()
+            .and_then(text)
+            .ok_or_else(|| not_utf8("a field's name"))?;
         let value = text(halves.next().unwrap_or_default()).ok_or_else(|| not_utf8(&name))?;
         fields.insert(name, value);
     }
@@ -154,7 +174,10 @@ fn json(body: &[u8]) -> Result<HashMap<String, String>, ApiError> {
             serde_json::Value::Bool(_) | serde_json::Value::Number(_) => Ok((name, value.to_string())),
             _ => Err(ApiError::malformed(
                 StatusCode::UNPROCESSABLE_ENTITY,
-                format!("{}: must be a text, a number or a boolean", name.chars().take(40).collect::<String>()),
+                format!(
+                    "{}: must be a text, a number or a boolean",
+                    name.chars().take(40).collect::<String>()
+                ),
             )),
         })
         .collect()
@@ -163,7 +186,8 @@ fn json(body: &[u8]) -> Result<HashMap<String, String>, ApiError> {
 impl Fields {
     /// A field that must be there.
     pub(crate) fn required(&mut self, name: &'static str) -> Result<String, ApiError> {
-        self.optional(name).ok_or_else(|| Error::invalid(name, "is required").into())
+        self.optional(name)
+            .ok_or_else(|| Error::invalid(name, "is required").into())
     }
 
     /// A field that may be there.
@@ -178,7 +202,12 @@ impl Fields {
         what: &str,
     ) -> Result<Option<T>, ApiError> {
         self.optional(name)
-            .map(|value| value.trim().parse().map_err(|_| Error::invalid(name, format!("must be {what}")).into()))
+            .map(|value| {
+                value
+                    .trim()
+                    .parse()
+                    .map_err(|_| Error::invalid(name, format!("must be {what}")).into())
+            })
             .transpose()
     }
 }

@@ -63,10 +63,19 @@ async fn send_heartbeat(
     State(app): State<App>,
     MinerJson(caller, beat): MinerJson<Heartbeat>,
 ) -> Result<Body<Beat>, ApiError> {
-    let Heartbeat { capacity, load, engines, version } = beat;
+    let Heartbeat {
+        capacity,
+        load,
+        engines,
+        version,
+    } = beat;
     let noted = answering::heartbeat(&app, &caller, capacity, load, &engines, &version).await?;
     let ttl_seconds = noted.ttl.as_secs();
-    Ok(Body(Beat { uid: noted.uid, ttl_seconds, interval_seconds: (ttl_seconds / 3).max(1) }))
+    Ok(Body(Beat {
+        uid: noted.uid,
+        ttl_seconds,
+        interval_seconds: (ttl_seconds / 3).max(1),
+    }))
 }
 
 /// An assignment of this miner.
@@ -158,7 +167,9 @@ async fn list_miner_tasks(
     Query(wait): Query<Wait>,
 ) -> Result<Body<Vec<Assignment>>, ApiError> {
     if caller.neuron.uid.0 != uid {
-        return Err(Error::Forbidden(format!("uid {uid} is not yours; yours is {}", caller.neuron.uid)).into());
+        return Err(
+            Error::Forbidden(format!("uid {uid} is not yours; yours is {}", caller.neuron.uid)).into(),
+        );
     }
     if filter.status != "assigned" {
         return Err(Error::invalid("status", "must be assigned").into());
@@ -216,13 +227,36 @@ async fn submit_answer(
     State(app): State<App>,
     MinerJson(caller, new): MinerJson<NewAnswer>,
 ) -> Result<Body<AnswerReceipt>, ApiError> {
-    let NewAnswer { task_id, output, model_id, engine, processing_time, digest, signature } = new;
-    let answer =
-        Answer { task: task_id, output, model_id, engine, claimed_seconds: processing_time, digest, signature };
+    let NewAnswer {
+        task_id,
+        output,
+        model_id,
+        engine,
+        processing_time,
+        digest,
+        signature,
+    } = new;
+    let answer = Answer {
+        task: task_id,
+        output,
+        model_id,
+        engine,
+        claimed_seconds: processing_time,
+        digest,
+        signature,
+    };
     let receipt = answering::answer(&app, &caller, answer).await?;
     Ok(Body(match receipt {
-        Receipt::Used { first } => AnswerReceipt { used: true, first: Some(first), reason: None },
-        Receipt::Unused(reason) => AnswerReceipt { used: false, first: None, reason: Some(reason) },
+        Receipt::Used { first } => AnswerReceipt {
+            used: true,
+            first: Some(first),
+            reason: None,
+        },
+        Receipt::Unused(reason) => AnswerReceipt {
+            used: false,
+            first: None,
+            reason: Some(reason),
+        },
     }))
 }
 

@@ -62,7 +62,9 @@ fn routes() -> OpenApiRouter<App> {
         .merge(validators::router())
         .merge(audit::router())
         .merge(system::router());
-    OpenApiRouter::with_openapi(ApiDoc::openapi()).merge(system::root()).nest("/api/v1", api)
+    OpenApiRouter::with_openapi(ApiDoc::openapi())
+        .merge(system::root())
+        .nest("/api/v1", api)
 }
 
 /// The API's description; needs no running service.
@@ -78,10 +80,16 @@ pub fn router(app: App) -> Router {
     // Within a stack the first layer is the outermost. Two stacks: one long one sends the compiler exponential.
     let guards = ServiceBuilder::new()
         .layer(CatchPanicLayer::custom(problem::from_panic))
-        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, timeout))
+        .layer(TimeoutLayer::with_status_code(
+            StatusCode::GATEWAY_TIMEOUT,
+            timeout,
+        ))
         .layer(DefaultBodyLimit::max(app.config.identity.signed_body_bytes));
     let observability = ServiceBuilder::new()
-        .layer(SetSensitiveRequestHeadersLayer::new([header::AUTHORIZATION, API_KEY]))
+        .layer(SetSensitiveRequestHeadersLayer::new([
+            header::AUTHORIZATION,
+            API_KEY,
+        ]))
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
         .layer(TraceLayer::new_for_http())
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))

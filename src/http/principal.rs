@@ -1,7 +1,7 @@
 //! Who is asking, as handler arguments: ask for one and the request is authenticated.
 use axum::{
     body::Bytes,
-    extract::{FromRequest, FromRequestParts, Request},
+    extract::{FromRequest, FromRequestParts, OriginalUri, Request},
     http::{StatusCode, header, request::Parts},
 };
 use serde::de::DeserializeOwned;
@@ -30,7 +30,10 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn owner(self) -> Owner {
-        Owner { organization: self.organization, user: self.user }
+        Owner {
+            organization: self.organization,
+            user: self.user,
+        }
     }
 }
 
@@ -40,12 +43,17 @@ impl FromRequestParts<App> for Client {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
         let key = header("x-api-key")
-            .or_else(|| header(header::AUTHORIZATION.as_str()).and_then(|value| value.strip_prefix("Bearer ")))
+            .or_else(|| {
+                header(header::AUTHORIZATION.as_str()).and_then(|value| value.strip_prefix("Bearer "))
+            })
             .ok_or_else(|| {
                 Error::Unauthenticated("an API key is required; send yours as X-API-Key".into())
             })?;
         let owner = keys::authenticate(app, key).await?;
-        Ok(Self { user: owner.user_id, organization: owner.organization_id })
+        Ok(Self {
+            user: owner.user_id,
+            organization: owner.organization_id,
+        })
     }
 }
 
@@ -109,15 +117,33 @@ async fn permitted(app: &App, caller: Caller) -> Result<Caller, ApiError> {
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     serde_json::from_slice(body).map_err(|error| {
-        let status = if error.is_data() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::BAD_REQUEST };
+        let status = if error.is_data() {
+            StatusCode::UNPROCESSABLE_ENTITY
+        } else {
+            StatusCode::BAD_REQUEST
+        };
         ApiError::malformed(status, format!("JSON body: {error}"))
     })
 }
 
 async fn signed(parts: &Parts, app: &App, body_sha256: [u8; 32]) -> Result<Caller, ApiError> {
-    let target = parts.uri.path_and_query().map_or_else(|| parts.uri.path(), |target| target.as_str());
-    let request = RequestLine { method: parts.method.as_str(), target, body_sha256 };
-    let headers = parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    // Nested routers see a shortened path; what was signed is the one on the wire.
+    let uri = parts
+        .extensions
+        .get::<OriginalUri>()
+        .map_or(&parts.uri, |original| &original.0);
+    let target = uri
+        .path_and_query()
+        .map_or_else(|| uri.path(), |target| target.as_str());
+    let request = RequestLine {
+        method: parts.method.as_str(),
+        target,
+        body_sha256,
+    };
+    let headers = parts
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_bytes()));
     let claim = identity::verify(app, headers, &request)?;
     Ok(identity::admit(app, &claim).await?)
 }
@@ -129,10 +155,12 @@ async fn signed_body(request: Request, app: &App) -> Result<(Caller, Bytes), Api
         signed(&parts, app, EMPTY_BODY_SHA256).await?;
     }
     let limit = app.config.identity.signed_body_bytes;
-    let body = axum::body::to_bytes(body, limit).await.map_err(|_| Error::TooLarge {
-        field: "body",
-        detail: format!("must arrive whole and have at most {limit} bytes"),
-    })?;
+    let body = axum::body::to_bytes(body, limit)
+        .await
+        .map_err(|_| Error::TooLarge {
+            field: "body",
+            detail: format!("must arrive whole and have at most {limit} bytes"),
+        })?;
     let caller = signed(&parts, app, Sha256::digest(&body).into()).await?;
     Ok((caller, body))
 }

@@ -33,7 +33,14 @@ pub(crate) struct Problem {
 
 impl Problem {
     fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
-        Self { kind, title, status: status.as_u16(), detail: detail.into(), field: None, retry_after: None }
+        Self {
+            kind,
+            title,
+            status: status.as_u16(),
+            detail: detail.into(),
+            field: None,
+            retry_after: None,
+        }
     }
 }
 
@@ -44,13 +51,16 @@ impl IntoResponse for Problem {
         let kind = [(header::CONTENT_TYPE, "application/problem+json")];
         let mut response = (status, kind, Json(self)).into_response();
         if let Some(seconds) = retry_after {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if status == StatusCode::UNAUTHORIZED {
             // RFC 9110 asks for one; ours is named after the header that users send.
-            response
-                .headers_mut()
-                .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("X-API-Key, btauth"));
+            response.headers_mut().insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("X-API-Key, btauth"),
+            );
         }
         response
     }
@@ -79,7 +89,12 @@ impl From<Error> for ApiError {
             },
             Error::TooLarge { field, .. } => Problem {
                 field: Some(field),
-                ..Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "/problems/too-large", "Too large", text)
+                ..Problem::new(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    "/problems/too-large",
+                    "Too large",
+                    text,
+                )
             },
             Error::Unauthenticated(_) => Problem::new(
                 StatusCode::UNAUTHORIZED,
@@ -112,7 +127,7 @@ impl From<Error> for ApiError {
                 )
             },
             Error::Internal(source) => {
-                tracing::error!(error = source.as_ref(), "request failed");
+                tracing::error!(error = %crate::error::Causes(source.as_ref()), "request failed");
                 internal()
             }
         };
@@ -132,7 +147,12 @@ fn internal() -> Problem {
 impl ApiError {
     /// A request that is not even HTTP as this operation speaks it.
     pub(crate) fn malformed(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self(Problem::new(status, "/problems/malformed-request", "Malformed request", detail))
+        Self(Problem::new(
+            status,
+            "/problems/malformed-request",
+            "Malformed request",
+            detail,
+        ))
     }
 }
 
@@ -156,7 +176,9 @@ impl IntoResponse for ApiError {
 impl utoipa::IntoResponses for ApiError {
     fn responses() -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
         use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder, ResponsesBuilder};
-        let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+        let problem = ContentBuilder::new()
+            .schema(Some(Ref::from_schema_name("Problem")))
+            .build();
         ResponsesBuilder::new()
             .response(
                 "default",

@@ -37,7 +37,10 @@ struct Health {
     responses((status = 200, description = "It does", body = Health))
 )]
 async fn get_health() -> Body<Health> {
-    Body(Health { status: "healthy", version: env!("CARGO_PKG_VERSION") })
+    Body(Health {
+        status: "healthy",
+        version: env!("CARGO_PKG_VERSION"),
+    })
 }
 
 /// Whether the server can work: database, clock and snapshot.
@@ -50,7 +53,11 @@ async fn get_health() -> Body<Health> {
 )]
 async fn get_readiness(State(app): State<App>) -> (StatusCode, Body<Readiness>) {
     let readiness = health::check(&app).await;
-    let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if readiness.ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     (status, Body(readiness))
 }
 
@@ -60,7 +67,10 @@ async fn get_readiness(State(app): State<App>) -> (StatusCode, Body<Readiness>) 
     responses((status = 200, description = "Metrics", body = String, content_type = "text/plain"))
 )]
 async fn get_metrics() -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], telemetry::render_metrics())
+    (
+        [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
+        telemetry::render_metrics(),
+    )
 }
 
 /// The subnet that this server works for.
@@ -70,6 +80,9 @@ struct Network {
     /// Receiver of signed requests.
     #[schema(value_type = String)]
     server_hotkey: Hotkey,
+    /// Which chain; null until it was reached.
+    #[schema(value_type = Option<String>)]
+    genesis_hash: Option<BlockHash>,
     /// The metagraph in force.
     snapshot: Option<SnapshotInForce>,
     server_time: DateTime<Utc>,
@@ -93,6 +106,7 @@ async fn get_network(State(app): State<App>) -> Body<Network> {
     Body(Network {
         netuid: app.config.netuid,
         server_hotkey: app.hotkey,
+        genesis_hash: app.snapshots.genesis(),
         snapshot: app.snapshots.latest().map(|current| SnapshotInForce {
             block: current.snapshot.block.number,
             hash: current.snapshot.block.hash,

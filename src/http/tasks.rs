@@ -386,8 +386,14 @@ async fn get_task(
 ) -> Result<Body<Task>, ApiError> {
     let task = tasks::get(&app, client.organization, id).await?;
     let text = tasks::text(&app, &task).await?;
-    let input_text = text.map(|text| InputText { text, source_language: task.source_language.clone() });
-    Ok(Body(Task { input_text, ..Task::from(&task) }))
+    let input_text = text.map(|text| InputText {
+        text,
+        source_language: task.source_language.clone(),
+    });
+    Ok(Body(Task {
+        input_text,
+        ..Task::from(&task)
+    }))
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -408,5 +414,9 @@ async fn cancel_task(
     Path(id): Path<TaskId>,
 ) -> Result<Body<Cancelled>, ApiError> {
     sweeping::cancel(&app, client.organization, id).await?;
-    Ok(Body(Cancelled { success: true, task_id: id, status: TaskState::Cancelled }))
+    Ok(Body(Cancelled {
+        success: true,
+        task_id: id,
+        status: TaskState::Cancelled,
+    }))
 }

@@ -20,7 +20,9 @@ use crate::{
 };
 
 pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list_validator_tasks)).routes(routes!(submit_evaluation))
+    OpenApiRouter::new()
+        .routes(routes!(list_validator_tasks))
+        .routes(routes!(submit_evaluation))
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -73,7 +75,9 @@ fn seconds(millis: i64) -> f64 {
 impl From<ToJudge> for Task {
     fn from(to_judge: ToJudge) -> Self {
         let ToJudge { task, answers } = to_judge;
-        let usual = task.task_type.usual_millis(u64::try_from(task.input_size).unwrap_or(0));
+        let usual = task
+            .task_type
+            .usual_millis(u64::try_from(task.input_size).unwrap_or(0));
         Self {
             task_id: task.task_id,
             task_type: task.task_type,
@@ -112,7 +116,11 @@ async fn list_validator_tasks(
 ) -> Result<Body<Finished>, ApiError> {
     let tasks = evaluating::waiting_for(&app, caller.neuron.hotkey, wait.duration()).await?;
     let tasks: Vec<Task> = tasks.into_iter().map(Task::from).collect();
-    Ok(Body(Finished { success: true, count: tasks.len(), tasks }))
+    Ok(Body(Finished {
+        success: true,
+        count: tasks.len(),
+        tasks,
+    }))
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -163,18 +171,47 @@ async fn submit_evaluation(
     State(app): State<App>,
     ValidatorJson(caller, new): ValidatorJson<NewEvaluation>,
 ) -> Result<Body<EvaluationReceipt>, ApiError> {
-    let NewEvaluation { task_id, scores, signature } = new;
+    let NewEvaluation {
+        task_id,
+        scores,
+        signature,
+    } = new;
     let scores = scores
         .into_iter()
-        .map(|NewScore { hotkey, score, parts, comment }| Score { hotkey, score, parts, comment })
+        .map(
+            |NewScore {
+                 hotkey,
+                 score,
+                 parts,
+                 comment,
+             }| Score {
+                hotkey,
+                score,
+                parts,
+                comment,
+            },
+        )
         .collect();
-    let receipt = evaluating::evaluate(&app, &caller, Evaluation { task: task_id, scores, signature }).await?;
+    let receipt = evaluating::evaluate(
+        &app,
+        &caller,
+        Evaluation {
+            task: task_id,
+            scores,
+            signature,
+        },
+    )
+    .await?;
     Ok(Body(match receipt {
-        Receipt::Accepted { replaced } => {
-            EvaluationReceipt { accepted: true, replaced: Some(replaced), reason: None }
-        }
-        Receipt::Refused(reason) => {
-            EvaluationReceipt { accepted: false, replaced: None, reason: Some(reason) }
-        }
+        Receipt::Accepted { replaced } => EvaluationReceipt {
+            accepted: true,
+            replaced: Some(replaced),
+            reason: None,
+        },
+        Receipt::Refused(reason) => EvaluationReceipt {
+            accepted: false,
+            replaced: None,
+            reason: Some(reason),
+        },
     }))
 }

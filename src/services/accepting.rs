@@ -53,7 +53,9 @@ impl Write for Writer {
             // The connection may have died after the commit: the ids tell.
             Err(error) => {
                 let ids: Vec<TaskId> = items.iter().map(|item| item.task.task_id).collect();
-                let stored = store::submissions::stored(&app.db, &ids).await.map_err(|_| error)?;
+                let stored = store::submissions::stored(&app.db, &ids)
+                    .await
+                    .map_err(|_| error)?;
                 if stored.is_empty() {
                     return Err(Error::internal("a batch of submissions was not stored"));
                 }
@@ -67,7 +69,10 @@ impl Write for Writer {
                     drawing::announce(app, drawn);
                 }
                 let assigned = item.drawn.as_ref().map_or(0, |drawn| drawn.assignments.len());
-                answers.push(Ok(Accepted { task: item.task.task_id, assigned: Some(assigned) }));
+                answers.push(Ok(Accepted {
+                    task: item.task.task_id,
+                    assigned: Some(assigned),
+                }));
             } else {
                 if let Some(drawn) = &item.drawn {
                     drawing::undo(app, drawn);
@@ -89,10 +94,15 @@ async fn write(app: &App, items: &[Submission]) -> Result<HashSet<TaskId>> {
     let new_keys: HashSet<TaskId> = if keys.is_empty() {
         HashSet::new()
     } else {
-        store::submissions::insert_keys(&mut tx, &keys).await?.into_iter().collect()
+        store::submissions::insert_keys(&mut tx, &keys)
+            .await?
+            .into_iter()
+            .collect()
     };
-    let new: Vec<&Submission> =
-        items.iter().filter(|item| item.key.is_none() || new_keys.contains(&item.task.task_id)).collect();
+    let new: Vec<&Submission> = items
+        .iter()
+        .filter(|item| item.key.is_none() || new_keys.contains(&item.task.task_id))
+        .collect();
     let tasks: Vec<&NewTask> = new.iter().map(|item| &item.task).collect();
     let counts: Vec<i16> = new
         .iter()

@@ -49,10 +49,19 @@ pub async fn register(app: &App, email: &str, password: &str, role: Role) -> Res
     let mut tx = app.db.begin().await?;
     store::accounts::insert_user(
         &mut tx,
-        &NewUser { user, organization, email: &email, password_hash: &password_hash, role },
+        &NewUser {
+            user,
+            organization,
+            email: &email,
+            password_hash: &password_hash,
+            role,
+        },
     )
     .await
-    .on_constraint("user_email_is_unique", Error::Conflict("this e-mail address is registered already".into()))?;
+    .on_constraint(
+        "user_email_is_unique",
+        Error::Conflict("this e-mail address is registered already".into()),
+    )?;
     tx.commit().await?;
     let key = keys::create(app, organization, user, "first key").await?;
     Ok(Registered { user, email, key })
@@ -64,8 +73,9 @@ pub async fn register(app: &App, email: &str, password: &str, role: Role) -> Res
 /// 404 when nobody has this address.
 pub async fn make_key(app: &App, email: &str, name: &str) -> Result<Secret> {
     let email = normalize(email)?;
-    let user =
-        store::accounts::find_by_email(&app.db, &email).await?.ok_or(Error::NotFound { what: "user" })?;
+    let user = store::accounts::find_by_email(&app.db, &email)
+        .await?
+        .ok_or(Error::NotFound { what: "user" })?;
     keys::create(app, user.organization_id, user.user_id, name).await
 }
 
@@ -75,18 +85,27 @@ fn normalize(email: &str) -> Result<String> {
     let looks_right = email.split_once('@').is_some_and(|(local, domain)| {
         !local.is_empty() && domain.contains('.') && !domain.starts_with('.') && !domain.ends_with('.')
     });
-    let clean = !email.chars().any(|c| c.is_control() || c.is_whitespace()) && email.matches('@').count() == 1;
+    let clean =
+        !email.chars().any(|c| c.is_control() || c.is_whitespace()) && email.matches('@').count() == 1;
     if looks_right && clean && email.len() <= LONGEST_EMAIL {
         Ok(email)
     } else {
-        Err(Error::invalid("email", "must be an e-mail address such as name@example.org"))
+        Err(Error::invalid(
+            "email",
+            "must be an e-mail address such as name@example.org",
+        ))
     }
 }
 
 async fn hash_password(app: &App, password: String) -> Result<String> {
     let identity = &app.config.identity;
-    let params = Params::new(identity.argon2_memory_kib, identity.argon2_passes, identity.argon2_lanes, None)
-        .map_err(|error| Error::internal(error.to_string()))?;
+    let params = Params::new(
+        identity.argon2_memory_kib,
+        identity.argon2_passes,
+        identity.argon2_lanes,
+        None,
+    )
+    .map_err(|error| Error::internal(error.to_string()))?;
     // Tens of milliseconds of work on purpose: not on the threads that serve requests.
     tokio::task::spawn_blocking(move || {
         let mut salt = [0u8; 16];

@@ -6,12 +6,7 @@ use violet_chain::{Hotkey, verify};
 
 use crate::{
     app::App,
-    domain::{
-        TaskId, TaskType,
-        capability::Offer,
-        performance::Performance,
-        signing,
-    },
+    domain::{TaskId, TaskType, capability::Offer, performance::Performance, signing},
     error::{Error, Result},
     services::{batch::Write, hub::Topic, identity::Caller},
     store::{
@@ -49,19 +44,33 @@ pub async fn heartbeat(
     version: &str,
 ) -> Result<Beat> {
     if engines.len() > MOST_ENGINES {
-        return Err(Error::invalid("engines", format!("at most {MOST_ENGINES} may be declared")));
+        return Err(Error::invalid(
+            "engines",
+            format!("at most {MOST_ENGINES} may be declared"),
+        ));
     }
     for offer in engines {
-        if offer.model_id.is_empty() || offer.model_id.len() > LONGEST_NAME || offer.engine.len() > LONGEST_NAME {
-            return Err(Error::invalid("engines", format!("names must have 1 to {LONGEST_NAME} bytes")));
+        if offer.model_id.is_empty()
+            || offer.model_id.len() > LONGEST_NAME
+            || offer.engine.len() > LONGEST_NAME
+        {
+            return Err(Error::invalid(
+                "engines",
+                format!("names must have 1 to {LONGEST_NAME} bytes"),
+            ));
         }
     }
     let clean = |text: &str| !text.contains('\0');
     if version.len() > LONGEST_NAME
         || !clean(version)
-        || !engines.iter().all(|offer| clean(&offer.engine) && clean(&offer.model_id))
+        || !engines
+            .iter()
+            .all(|offer| clean(&offer.engine) && clean(&offer.model_id))
     {
-        return Err(Error::invalid("version", "must be short and free of NUL characters, like all names"));
+        return Err(Error::invalid(
+            "version",
+            "must be short and free of NUL characters, like all names",
+        ));
     }
     store::miners::heartbeat(
         &app.db,
@@ -184,7 +193,10 @@ pub async fn answer(app: &App, caller: &Caller, answer: Answer) -> Result<Receip
     }
     let message = signing::answer_message(app.config.netuid, answer.task, answer.digest);
     if !verify(caller.crypto, &hotkey, &message, &answer.signature) {
-        return Err(Error::invalid("signature", "is not the hotkey's over this answer"));
+        return Err(Error::invalid(
+            "signature",
+            "is not the hotkey's over this answer",
+        ));
     }
     check_output(app, standing.task_type, &answer.output)?;
     let receipt = app
@@ -199,7 +211,9 @@ pub async fn answer(app: &App, caller: &Caller, answer: Answer) -> Result<Receip
             digest: answer.digest,
             crypto: caller.crypto,
             signature: answer.signature,
-            claimed_seconds: answer.claimed_seconds.filter(|seconds| seconds.is_finite() && *seconds >= 0.0),
+            claimed_seconds: answer
+                .claimed_seconds
+                .filter(|seconds| seconds.is_finite() && *seconds >= 0.0),
         })
         .await?;
     Ok(match receipt {
@@ -210,7 +224,12 @@ pub async fn answer(app: &App, caller: &Caller, answer: Answer) -> Result<Receip
 
 /// The RFC 8785 form of {engine, `model_id`, output}.
 fn canonical(answer: &Answer) -> Result<Vec<u8>> {
-    let Answer { output, model_id, engine, .. } = answer;
+    let Answer {
+        output,
+        model_id,
+        engine,
+        ..
+    } = answer;
     let whole = serde_json::json!({ "engine": engine, "model_id": model_id, "output": output });
     serde_json_canonicalizer::to_vec(&whole)
         .map_err(|error| Error::invalid("output", format!("has no canonical form: {error}")))
@@ -228,11 +247,17 @@ fn check_output(app: &App, task_type: TaskType, output: &serde_json::Value) -> R
                 .and_then(|text| text.as_str())
                 .ok_or_else(|| Error::invalid("output", "must be {\"translated_text\": \"…\"}"))?;
             if text.trim().is_empty() || text.contains('\0') {
-                return Err(Error::invalid("output", "translated_text must not be empty or hold NUL characters"));
+                return Err(Error::invalid(
+                    "output",
+                    "translated_text must not be empty or hold NUL characters",
+                ));
             }
             let most = GROWTH * app.config.tasks.text_bytes;
             if text.len() > most {
-                return Err(Error::invalid("output", format!("translated_text must have at most {most} bytes")));
+                return Err(Error::invalid(
+                    "output",
+                    format!("translated_text must have at most {most} bytes"),
+                ));
             }
             Ok(())
         }
@@ -271,7 +296,11 @@ impl Write for Writer {
         remember(&mut tx, app.config.netuid, &changes).await?;
         tx.commit().await?;
 
-        let used: Vec<Hotkey> = stored.iter().filter(|row| row.used).map(|row| row.hotkey).collect();
+        let used: Vec<Hotkey> = stored
+            .iter()
+            .filter(|row| row.used)
+            .map(|row| row.hotkey)
+            .collect();
         app.roster.release(&used);
         for row in stored.iter().filter(|row| row.used) {
             app.hub.wake(Topic::Task(row.task_id));
@@ -279,12 +308,17 @@ impl Write for Writer {
                 app.hub.wake(Topic::Settling);
             }
         }
-        let mut by_key: HashMap<_, _> = stored.iter().map(|row| ((row.task_id, row.hotkey), row)).collect();
+        let mut by_key: HashMap<_, _> = stored
+            .iter()
+            .map(|row| ((row.task_id, row.hotkey), row))
+            .collect();
         Ok(items
             .iter()
             .map(|item| {
                 Ok(match by_key.remove(&(item.task_id, item.hotkey)) {
-                    Some(row) if row.used => Receipt::Used { first: row.answered == Some(1) },
+                    Some(row) if row.used => Receipt::Used {
+                        first: row.answered == Some(1),
+                    },
                     Some(_) => Receipt::Unused(Unused::Late),
                     None => Receipt::Unused(Unused::AlreadyAnswered),
                 })
@@ -315,8 +349,10 @@ pub(crate) async fn remember(tx: &mut PgConnection, netuid: u16, changes: &Chang
     let mut subjects: Vec<Subject> = changes.iter().map(|(subject, _)| *subject).collect();
     subjects.sort_unstable();
     subjects.dedup();
-    let mut known: HashMap<Subject, Performance> =
-        store::miners::lock_performances(tx, netuid, &subjects).await?.into_iter().collect();
+    let mut known: HashMap<Subject, Performance> = store::miners::lock_performances(tx, netuid, &subjects)
+        .await?
+        .into_iter()
+        .collect();
     for (subject, change) in changes {
         let performance = known.entry(*subject).or_default();
         *performance = match *change {

@@ -60,7 +60,9 @@ pub struct Receipt {
 /// 404 for no such task.
 pub async fn receipt(app: &App, organization: OrganizationId, task: TaskId) -> Result<Receipt> {
     let missing = || Error::NotFound { what: "task" };
-    store::tasks::find(&app.db, organization, task).await?.ok_or_else(missing)?;
+    store::tasks::find(&app.db, organization, task)
+        .await?
+        .ok_or_else(missing)?;
     let request = store::tasks::request(&app.db, task).await?.ok_or_else(missing)?;
     let mut records = Vec::new();
     let mut named: Vec<[u8; 32]> = Vec::new();
@@ -83,7 +85,10 @@ pub async fn receipt(app: &App, organization: OrganizationId, task: TaskId) -> R
         organization: request.organization_id,
         client_entropy: request.client_entropy,
         input_digest: Digest(
-            request.input_digest.try_into().map_err(|_| Error::internal("a digest of another size"))?,
+            request
+                .input_digest
+                .try_into()
+                .map_err(|_| Error::internal("a digest of another size"))?,
         ),
         task: records,
         named,

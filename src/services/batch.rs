@@ -36,7 +36,10 @@ pub trait Write: Send + 'static {
     ///
     /// # Errors
     /// When nothing was written; then each item is tried alone, so that a poisoned one fails alone.
-    fn write(&mut self, items: &[Self::Item]) -> impl Future<Output = Result<Vec<Result<Self::Answer>>>> + Send;
+    fn write(
+        &mut self,
+        items: &[Self::Item],
+    ) -> impl Future<Output = Result<Vec<Result<Self::Answer>>>> + Send;
 }
 
 /// A queue of at most `capacity` waiting writes.
@@ -52,10 +55,12 @@ impl<T, R> Batcher<T, R> {
     /// What the writer says, or 503 when too much is waiting.
     pub async fn submit(&self, item: T) -> Result<R> {
         let (sender, receiver) = oneshot::channel();
-        self.sender.try_send((item, sender)).map_err(|_| Error::Unavailable {
-            reason: "too many writes are waiting",
-            after: Duration::from_secs(1),
-        })?;
+        self.sender
+            .try_send((item, sender))
+            .map_err(|_| Error::Unavailable {
+                reason: "too many writes are waiting",
+                after: Duration::from_secs(1),
+            })?;
         receiver.await.map_err(|_| Error::Unavailable {
             reason: "the server is stopping",
             after: Duration::from_secs(2),
@@ -84,16 +89,18 @@ impl<T: Send + Sync + 'static, R: Send + 'static> Inbox<T, R> {
                 Err(error) if items.len() == 1 => vec![Err(error)],
                 Err(error) => {
                     tracing::warn!(
-                        error = &error as &dyn std::error::Error,
+                        error = %crate::error::Causes(&error),
                         items = items.len(),
                         "a batch failed; its items are written one by one"
                     );
                     let mut answers = Vec::with_capacity(items.len());
                     for item in &items {
                         let alone = writer.write(std::slice::from_ref(item)).await;
-                        answers.push(alone.and_then(|mut answers| answers.pop().unwrap_or_else(|| {
-                            Err(Error::internal("a writer gave no answer"))
-                        })));
+                        answers.push(alone.and_then(|mut answers| {
+                            answers
+                                .pop()
+                                .unwrap_or_else(|| Err(Error::internal("a writer gave no answer")))
+                        }));
                     }
                     answers
                 }

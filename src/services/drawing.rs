@@ -1,8 +1,5 @@
 //! Drawing miners for a task by the rule, and finding tasks that still wait for a draw.
-use std::{
-    collections::BTreeSet,
-    sync::PoisonError,
-};
+use std::{collections::BTreeSet, sync::PoisonError};
 
 use sqlx::PgConnection;
 
@@ -55,7 +52,9 @@ pub struct Drawn {
 /// # Errors
 /// When the database does not answer. Without a snapshot nobody is eligible.
 pub async fn draw(app: &App, request: &Request) -> Result<Option<Drawn>> {
-    let Ok(in_force) = app.snapshots.current() else { return Ok(None) };
+    let Ok(in_force) = app.snapshots.current() else {
+        return Ok(None);
+    };
     let frozen = roster::candidates(app, &in_force, &request.capability).await?;
     let seed = routing::draw_seed(in_force.base, request.digest, request.draw);
     let miners = app.roster.miners();
@@ -65,7 +64,9 @@ pub async fn draw(app: &App, request: &Request) -> Result<Option<Drawn>> {
         .candidates
         .iter()
         .filter(|candidate| {
-            miners.get(&candidate.hotkey).is_none_or(|miner| !miner.available || miner.free() == 0)
+            miners
+                .get(&candidate.hotkey)
+                .is_none_or(|miner| !miner.available || miner.free() == 0)
         })
         .map(|candidate| candidate.uid)
         .collect();
@@ -73,11 +74,21 @@ pub async fn draw(app: &App, request: &Request) -> Result<Option<Drawn>> {
         uids: request.earlier.uids.union(&skipped).copied().collect(),
         coldkeys: request.earlier.coldkeys.clone(),
     };
-    let chosen = routing::draw(seed, &frozen.candidates, &frozen.weights, &excluded, request.slots.len());
+    let chosen = routing::draw(
+        seed,
+        &frozen.candidates,
+        &frozen.weights,
+        &excluded,
+        request.slots.len(),
+    );
     if chosen.is_empty() {
         return Ok(None);
     }
-    let deadline = request.capability.task_type.deadline(request.input_size).as_secs_f64();
+    let deadline = request
+        .capability
+        .task_type
+        .deadline(request.input_size)
+        .as_secs_f64();
     #[expect(clippy::cast_precision_loss, reason = "seconds of a setting")]
     let silence = app.config.tasks.silence_seconds as f64;
     let assignments = chosen
@@ -117,7 +128,8 @@ pub async fn draw(app: &App, request: &Request) -> Result<Option<Drawn>> {
 
 /// Gives the reserved places back: the draw did not come to be.
 pub fn undo(app: &App, drawn: &Drawn) {
-    app.roster.release(drawn.assignments.iter().map(|assignment| &assignment.hotkey));
+    app.roster
+        .release(drawn.assignments.iter().map(|assignment| &assignment.hotkey));
 }
 
 /// Stores draws with their records inside the caller's transaction.
@@ -127,12 +139,19 @@ pub(crate) async fn store<'a>(
     drawn: impl IntoIterator<Item = &'a Drawn>,
 ) -> Result<()> {
     let drawn: Vec<&Drawn> = drawn.into_iter().collect();
-    let assignments: Vec<NewAssignment> =
-        drawn.iter().flat_map(|drawn| drawn.assignments.iter().cloned()).collect();
+    let assignments: Vec<NewAssignment> = drawn
+        .iter()
+        .flat_map(|drawn| drawn.assignments.iter().cloned())
+        .collect();
     store::submissions::insert_assignments(tx, app.config.netuid, &assignments).await?;
     let records = drawn
         .iter()
-        .map(|drawn| (drawn.record.clone(), drawn.assignments.first().map(|first| first.task_id)))
+        .map(|drawn| {
+            (
+                drawn.record.clone(),
+                drawn.assignments.first().map(|first| first.task_id),
+            )
+        })
         .collect();
     if let Some(batch) = recording::sign(app, records) {
         store::records::insert(tx, app.hotkey, &batch).await?;
@@ -169,7 +188,11 @@ pub fn capability(
 pub(crate) fn request_of(open: &Open, slots: Vec<(u8, u8)>, earlier: Excluded) -> Result<Request> {
     Ok(Request {
         task: open.task_id,
-        digest: open.request_digest.clone().try_into().map_err(|_| Error::internal("a digest of another size"))?,
+        digest: open
+            .request_digest
+            .clone()
+            .try_into()
+            .map_err(|_| Error::internal("a digest of another size"))?,
         client_entropy: open.client_entropy,
         capability: capability(
             open.task_type,
@@ -206,7 +229,9 @@ pub async fn draw_pending(app: &App) -> Result<()> {
         }
         let required = u8::try_from(open.required).unwrap_or(1);
         let slots = (0..required).map(|slot| (slot, 1)).collect();
-        let Some(found) = draw(app, &request_of(open, slots, Excluded::default())?).await? else { continue };
+        let Some(found) = draw(app, &request_of(open, slots, Excluded::default())?).await? else {
+            continue;
+        };
         let outstanding = i16::try_from(found.assignments.len()).unwrap_or(i16::MAX);
         store::open::advance(&mut tx, open.task_id, 1, outstanding, false).await?;
         drawn.push(found);
@@ -224,7 +249,9 @@ pub async fn draw_pending(app: &App) -> Result<()> {
         return Err(error);
     }
     drawn.iter().for_each(|drawn| announce(app, drawn));
-    failed.into_iter().for_each(|task| app.hub.wake(Topic::Task(task)));
+    failed
+        .into_iter()
+        .for_each(|task| app.hub.wake(Topic::Task(task)));
     Ok(())
 }
 
@@ -232,17 +259,23 @@ pub async fn draw_pending(app: &App) -> Result<()> {
 pub(crate) async fn earlier(app: &App, task: TaskId) -> Result<Excluded> {
     let mut excluded = Excluded::default();
     for stored in store::records::of_task(&app.db, task).await? {
-        let Record::Draw(draw) = Record::from_bytes(&stored.body).map_err(Error::internal)? else { continue };
+        let Record::Draw(draw) = Record::from_bytes(&stored.body).map_err(Error::internal)? else {
+            continue;
+        };
         let set = store::records::by_digest(&app.db, draw.candidate_set.0)
             .await?
             .ok_or_else(|| Error::internal("a draw names a candidate set that is not recorded"))?;
         let Record::CandidateSet(set) = Record::from_bytes(&set.body).map_err(Error::internal)? else {
-            return Err(Error::internal("a draw names something that is not a candidate set"));
+            return Err(Error::internal(
+                "a draw names something that is not a candidate set",
+            ));
         };
         for uid in &draw.chosen {
             excluded.uids.insert(*uid);
             let chosen = set.candidates.iter().find(|candidate| candidate.uid == *uid);
-            excluded.coldkeys.extend(chosen.map(|candidate| candidate.coldkey));
+            excluded
+                .coldkeys
+                .extend(chosen.map(|candidate| candidate.coldkey));
         }
     }
     Ok(excluded)

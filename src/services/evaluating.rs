@@ -104,10 +104,16 @@ pub async fn evaluate(app: &App, caller: &Caller, mut evaluation: Evaluation) ->
         return Ok(Receipt::Refused(Refused::NotAJudge));
     }
     let scored: BTreeSet<Hotkey> = evaluation.scores.iter().map(|score| score.hotkey).collect();
-    let answered: BTreeSet<Hotkey> =
-        store::answers::of_task(&app.db, evaluation.task).await?.iter().map(|answer| answer.hotkey).collect();
+    let answered: BTreeSet<Hotkey> = store::answers::of_task(&app.db, evaluation.task)
+        .await?
+        .iter()
+        .map(|answer| answer.hotkey)
+        .collect();
     if scored != answered || scored.len() != evaluation.scores.len() {
-        return Err(Error::invalid("scores", "must have exactly one entry for each answer of the task"));
+        return Err(Error::invalid(
+            "scores",
+            "must have exactly one entry for each answer of the task",
+        ));
     }
     for score in &evaluation.scores {
         let comment = score.comment.as_deref().unwrap_or_default();
@@ -119,10 +125,17 @@ pub async fn evaluate(app: &App, caller: &Caller, mut evaluation: Evaluation) ->
         }
     }
     evaluation.scores.sort_by_key(|score| score.hotkey);
-    let signed: Vec<_> = evaluation.scores.iter().map(|score| (score.hotkey, score.score)).collect();
+    let signed: Vec<_> = evaluation
+        .scores
+        .iter()
+        .map(|score| (score.hotkey, score.score))
+        .collect();
     let message = signing::evaluation_message(app.config.netuid, evaluation.task, &signed);
     if !verify(caller.crypto, &validator, &message, &evaluation.signature) {
-        return Err(Error::invalid("signature", "is not the hotkey's over these scores"));
+        return Err(Error::invalid(
+            "signature",
+            "is not the hotkey's over these scores",
+        ));
     }
     app.evaluating
         .submit(NewEvaluation {
@@ -162,11 +175,14 @@ impl Write for Writer {
         Ok(items
             .iter()
             .map(|item| {
-                let row =
-                    stored.iter().find(|row| row.task_id == item.task_id && row.validator == item.validator);
-                Ok(row.map_or(Receipt::Refused(Refused::Settled), |row| Receipt::Accepted {
-                    replaced: row.replaced,
-                }))
+                let row = stored
+                    .iter()
+                    .find(|row| row.task_id == item.task_id && row.validator == item.validator);
+                Ok(
+                    row.map_or(Receipt::Refused(Refused::Settled), |row| Receipt::Accepted {
+                        replaced: row.replaced,
+                    }),
+                )
             })
             .collect())
     }

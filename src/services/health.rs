@@ -25,7 +25,11 @@ pub struct Readiness {
 
 /// Looks at the database, the clock and the snapshot.
 pub async fn check(app: &App) -> Readiness {
-    let said = |problem: Result<()>| problem.err().map_or_else(|| "ok".to_owned(), |error| error.to_string());
+    let said = |problem: Result<()>| {
+        problem
+            .err()
+            .map_or_else(|| "ok".to_owned(), |error| error.to_string())
+    };
     let database = said(
         match tokio::time::timeout(Duration::from_secs(2), store::now(&app.db)).await {
             Ok(answer) => answer.map(|_| ()).map_err(Into::into),
@@ -42,7 +46,12 @@ pub async fn check(app: &App) -> Readiness {
         "ok".into()
     };
     let snapshot = said(app.snapshots.current().map(|_| ()));
-    Readiness { ready: [&database, &clock, &snapshot].iter().all(|part| *part == "ok"), database, clock, snapshot }
+    Readiness {
+        ready: [&database, &clock, &snapshot].iter().all(|part| *part == "ok"),
+        database,
+        clock,
+        snapshot,
+    }
 }
 
 /// Measures how far the system's clock is from the database's.
@@ -70,7 +79,10 @@ pub async fn count(app: &App) -> Result<()> {
     let miners = app.roster.miners();
     let available = miners.values().filter(|miner| miner.available).count();
     metrics::gauge!("violet_miners_available").set(u32::try_from(available).unwrap_or(u32::MAX));
-    let age = app.snapshots.latest().map_or(f64::NAN, |current| current.taken.elapsed().as_secs_f64());
+    let age = app
+        .snapshots
+        .latest()
+        .map_or(f64::NAN, |current| current.taken.elapsed().as_secs_f64());
     metrics::gauge!("violet_snapshot_age_seconds").set(age);
     Ok(())
 }

@@ -47,7 +47,9 @@ impl Topic {
     pub fn from_name(name: &str) -> Option<Self> {
         let key = |hex: &str| -> Option<Hotkey> { Some(Hotkey(hex::decode(hex).ok()?.try_into().ok()?)) };
         match name.split_at_checked(1)? {
-            ("t", id) => Some(Self::Task(uuid::Uuid::from_slice(&hex::decode(id).ok()?).ok()?.into())),
+            ("t", id) => Some(Self::Task(
+                uuid::Uuid::from_slice(&hex::decode(id).ok()?).ok()?.into(),
+            )),
             ("m", hex) => key(hex).map(Self::Miner),
             ("v", hex) => key(hex).map(Self::Validator),
             ("s", "") => Some(Self::Settling),
@@ -69,7 +71,14 @@ impl Hub {
     /// A hub, and what it wants told to the other replicas.
     pub fn new() -> (Self, mpsc::UnboundedReceiver<Topic>) {
         let (others, outbox) = mpsc::unbounded_channel();
-        (Self { closing: CancellationToken::new(), waiting: Mutex::default(), others }, outbox)
+        (
+            Self {
+                closing: CancellationToken::new(),
+                waiting: Mutex::default(),
+                others,
+            },
+            outbox,
+        )
     }
 
     /// Ends all waiting: what is there by then is what there is.
@@ -86,7 +95,12 @@ impl Hub {
 
     /// Wakes whoever waits in this process.
     pub fn wake_here(&self, topic: Topic) {
-        let notify = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).get(&topic).cloned();
+        let notify = self
+            .waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&topic)
+            .cloned();
         if let Some(notify) = notify {
             notify.notify_waiters();
             // A worker may be at work just now; it must look again afterwards.
@@ -100,7 +114,11 @@ impl Hub {
     pub fn waiter(self: &Arc<Self>, topic: Topic) -> Waiter {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let notify = Arc::clone(waiting.entry(topic).or_default());
-        Waiter { hub: Arc::clone(self), topic, notify }
+        Waiter {
+            hub: Arc::clone(self),
+            topic,
+            notify,
+        }
     }
 }
 

@@ -48,7 +48,9 @@ pub fn verify<'a>(
         max_age: Duration::from_secs(identity.signature_age_seconds),
         max_ahead: Duration::from_secs(identity.signature_ahead_seconds),
     };
-    claim.verify(request, &rules).map_err(|error| unauthenticated(&error))?;
+    claim
+        .verify(request, &rules)
+        .map_err(|error| unauthenticated(&error))?;
     Ok(claim)
 }
 
@@ -59,14 +61,24 @@ pub fn verify<'a>(
 pub async fn admit(app: &App, claim: &Claim) -> Result<Caller> {
     let nanos = i64::try_from(claim.nonce)
         .map_err(|_| Error::Unauthenticated("X-Bittensor-Nonce: out of range".into()))?;
-    match app.nonces.submit(Nonce { public_key: claim.hotkey.0, nanos }).await? {
+    match app
+        .nonces
+        .submit(Nonce {
+            public_key: claim.hotkey.0,
+            nanos,
+        })
+        .await?
+    {
         Seen::First => {}
         Seen::Again => {
-            return Err(Error::Unauthenticated("X-Bittensor-Nonce: this request was seen before".into()));
+            return Err(Error::Unauthenticated(
+                "X-Bittensor-Nonce: this request was seen before".into(),
+            ));
         }
         Seen::BeforeEpoch => {
             return Err(Error::Unauthenticated(
-                "X-Bittensor-Nonce: signed before the server's memory of requests began; sign it again".into(),
+                "X-Bittensor-Nonce: signed before the server's memory of requests began; sign it again"
+                    .into(),
             ));
         }
     }
@@ -77,7 +89,11 @@ pub async fn admit(app: &App, claim: &Claim) -> Result<Caller> {
             claim.hotkey, app.config.netuid, snapshot.block.number
         ))
     })?;
-    Ok(Caller { neuron, crypto: claim.crypto, snapshot })
+    Ok(Caller {
+        neuron,
+        crypto: claim.crypto,
+        snapshot,
+    })
 }
 
 /// The caller, if it may judge.
@@ -89,6 +105,13 @@ pub fn as_validator(app: &App, caller: Caller) -> Result<Caller> {
     if snapshots::may_judge(app, snapshot, neuron) {
         return Ok(caller);
     }
-    let why = if neuron.validator_permit { "has too little stake" } else { "has no validator permit" };
-    Err(Error::Forbidden(format!("hotkey {} {why} as of block {}", neuron.hotkey, snapshot.block.number)))
+    let why = if neuron.validator_permit {
+        "has too little stake"
+    } else {
+        "has no validator permit"
+    };
+    Err(Error::Forbidden(format!(
+        "hotkey {} {why} as of block {}",
+        neuron.hotkey, snapshot.block.number
+    )))
 }

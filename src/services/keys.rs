@@ -28,7 +28,12 @@ pub struct KeyCache(Cache<[u8; 32], KeyOwner>);
 impl KeyCache {
     /// Remembers each for at most `life`: a revoked key works no longer than that.
     pub fn new(life: Duration) -> Self {
-        Self(Cache::builder().max_capacity(LARGEST_CACHE).time_to_live(life).build())
+        Self(
+            Cache::builder()
+                .max_capacity(LARGEST_CACHE)
+                .time_to_live(life)
+                .build(),
+        )
     }
 }
 
@@ -98,7 +103,9 @@ pub async fn authenticate(app: &App, key: &str) -> Result<KeyOwner> {
     if let Some(owner) = app.keys.0.get(&hash).await {
         return Ok(owner);
     }
-    let owner = store::accounts::find_key(&app.db, hash).await?.ok_or_else(refused)?;
+    let owner = store::accounts::find_key(&app.db, hash)
+        .await?
+        .ok_or_else(refused)?;
     app.keys.0.insert(hash, owner).await;
     Ok(owner)
 }

@@ -1,12 +1,7 @@
 //! Requests that were seen: each signature counts once per cluster.
 use std::collections::HashSet;
 
-use crate::{
-    app::App,
-    error::Result,
-    services::batch::Write,
-    store,
-};
+use crate::{app::App, error::Result, services::batch::Write, store};
 
 /// Nanoseconds in a minute: the size of a bucket.
 const BUCKET: i64 = 60_000_000_000;
@@ -64,6 +59,17 @@ impl Write for Writer {
             })
             .collect())
     }
+}
+
+/// Begins the memory of requests, unless it has begun: what was signed before is refused.
+///
+/// # Errors
+/// When the database does not answer.
+pub async fn begin(app: &App) -> Result<()> {
+    let mut connection = app.db.acquire().await?;
+    let now = i64::try_from(app.clock.now_nanos()).unwrap_or(i64::MAX);
+    store::nonces::epoch(&mut connection, now).await?;
+    Ok(())
 }
 
 /// Forgets nonces that no window can reach any more.

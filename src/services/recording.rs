@@ -53,13 +53,27 @@ pub fn sign(app: &App, records: Vec<(Record, Option<TaskId>)>) -> Option<Batch> 
     if records.is_empty() {
         return None;
     }
-    let leaves: Vec<Leaf> =
-        records.into_iter().map(|(record, task)| Leaf { body: record.to_bytes(), record, task }).collect();
-    let root: [u8; 32] = (*tree(leaves.iter().map(|leaf| leaf.body.clone())).root().as_bytes()).into();
+    let leaves: Vec<Leaf> = records
+        .into_iter()
+        .map(|(record, task)| Leaf {
+            body: record.to_bytes(),
+            record,
+            task,
+        })
+        .collect();
+    let root: [u8; 32] = (*tree(leaves.iter().map(|leaf| leaf.body.clone()))
+        .root()
+        .as_bytes())
+    .into();
     let id = BatchId::new();
     let size = u32::try_from(leaves.len()).expect("batches have some hundred records");
     let signature = app.keypair.sign(&batch_message(id, root, size));
-    Some(Batch { id, root, signature, leaves })
+    Some(Batch {
+        id,
+        root,
+        signature,
+        leaves,
+    })
 }
 
 /// Records something that is named by its content, unless it is recorded already.
@@ -71,7 +85,9 @@ pub async fn record_once(app: &App, record: &Record) -> Result<()> {
     if store::records::is_recorded(&app.db, digest.0).await? {
         return Ok(());
     }
-    let Some(batch) = sign(app, vec![(record.clone(), None)]) else { return Ok(()) };
+    let Some(batch) = sign(app, vec![(record.clone(), None)]) else {
+        return Ok(());
+    };
     let mut tx = app.db.begin().await?;
     match store::records::insert(&mut tx, app.hotkey, &batch).await {
         Ok(()) => tx.commit().await?,

@@ -58,7 +58,9 @@ impl Miner {
     /// An assignment ended, or did not come to be.
     pub fn release(&self) {
         // A refresh may have counted it already; below zero there is nothing.
-        let _ = self.open.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| open.checked_sub(1));
+        let _ = self
+            .open
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| open.checked_sub(1));
     }
 
     fn performance(&self, task_type: TaskType) -> Performance {
@@ -117,7 +119,10 @@ pub async fn refresh(app: &App) -> Result<()> {
     let heard = store::miners::heard_of(&app.db, netuid, served).await?;
     let mut performances: HashMap<Hotkey, HashMap<TaskType, Performance>> = HashMap::new();
     for ((hotkey, task_type), performance) in store::miners::performances(&app.db, netuid).await? {
-        performances.entry(hotkey).or_default().insert(task_type, performance);
+        performances
+            .entry(hotkey)
+            .or_default()
+            .insert(task_type, performance);
     }
     let miners = heard
         .into_iter()
@@ -243,5 +248,8 @@ pub fn models(app: &App, task_type: TaskType) -> Vec<String> {
 
 /// Whether somebody offered `capability` lately, free or not.
 pub fn is_served(app: &App, capability: &Capability) -> bool {
-    app.roster.miners().values().any(|miner| miner.offers.iter().any(|offer| offer.serves(capability)))
+    app.roster
+        .miners()
+        .values()
+        .any(|miner| miner.offers.iter().any(|offer| offer.serves(capability)))
 }

@@ -62,7 +62,9 @@ pub async fn freeze(app: &App) -> Result<()> {
 /// When the database does not answer; the next round tries again.
 pub async fn settle(app: &App) -> Result<()> {
     let mut tx = app.db.begin().await?;
-    let ready = store::settlements::lock_ready(&mut tx, PATIENCE.as_secs_f64(), DEADLINE.as_secs_f64(), ROUND).await?;
+    let ready =
+        store::settlements::lock_ready(&mut tx, PATIENCE.as_secs_f64(), DEADLINE.as_secs_f64(), ROUND)
+            .await?;
     if ready.is_empty() {
         return Ok(());
     }
@@ -149,11 +151,23 @@ async fn decide(
     let (state, reason, consensus) = match verdict {
         Verdict::Wait => return Ok(None),
         Verdict::NoQuorum => (TaskState::Done, Some(Reason::Quorum), vec![None; answers.len()]),
-        Verdict::Abstained => (TaskState::Done, Some(Reason::Abstained), vec![None; answers.len()]),
+        Verdict::Abstained => (
+            TaskState::Done,
+            Some(Reason::Abstained),
+            vec![None; answers.len()],
+        ),
         Verdict::Final => {
             let medians = medians(&answers, &evaluations);
             let approved = medians.iter().flatten().any(|consensus| *consensus >= threshold);
-            (if approved { TaskState::Approved } else { TaskState::Rejected }, None, medians)
+            (
+                if approved {
+                    TaskState::Approved
+                } else {
+                    TaskState::Rejected
+                },
+                None,
+                medians,
+            )
         }
     };
     let record = Record::Settlement(records::Settlement {
@@ -169,7 +183,10 @@ async fn decide(
             .map(|(answer, consensus)| records::Answer {
                 hotkey: answer.hotkey,
                 digest: Digest(answer.digest),
-                signature: records::Signature { crypto: answer.crypto, bytes: answer.signature },
+                signature: records::Signature {
+                    crypto: answer.crypto,
+                    bytes: answer.signature,
+                },
                 consensus: *consensus,
             })
             .collect(),
@@ -178,8 +195,14 @@ async fn decide(
             .map(|evaluation| records::Evaluation {
                 hotkey: evaluation.validator,
                 stake: u64::try_from(evaluation.stake).unwrap_or(0),
-                scores: answers.iter().map(|answer| score_of(evaluation, answer.hotkey)).collect(),
-                signature: records::Signature { crypto: evaluation.crypto, bytes: evaluation.signature },
+                scores: answers
+                    .iter()
+                    .map(|answer| score_of(evaluation, answer.hotkey))
+                    .collect(),
+                signature: records::Signature {
+                    crypto: evaluation.crypto,
+                    bytes: evaluation.signature,
+                },
             })
             .collect(),
         at: now,
@@ -191,13 +214,25 @@ async fn decide(
         best: best(&answers, &consensus),
         eligible_stake: judged.eligible_stake,
         permitted_stake,
-        consensus: answers.iter().map(|answer| answer.hotkey).zip(consensus).collect(),
+        consensus: answers
+            .iter()
+            .map(|answer| answer.hotkey)
+            .zip(consensus)
+            .collect(),
     };
-    Ok(Some(Settled { judged: *judged, end, record }))
+    Ok(Some(Settled {
+        judged: *judged,
+        end,
+        record,
+    }))
 }
 
 fn score_of(evaluation: &Evaluation, miner: Hotkey) -> Option<u16> {
-    evaluation.scores.iter().find(|score| score.hotkey == miner).and_then(|score| score.score)
+    evaluation
+        .scores
+        .iter()
+        .find(|score| score.hotkey == miner)
+        .and_then(|score| score.score)
 }
 
 /// The consensus on each answer.
@@ -209,7 +244,10 @@ fn medians(answers: &[Answer], evaluations: &[Evaluation]) -> Vec<Option<u16>> {
                 .iter()
                 .filter_map(|evaluation| {
                     let score = score_of(evaluation, answer.hotkey)?;
-                    Some(Scored { score, stake: u64::try_from(evaluation.stake).unwrap_or(0) })
+                    Some(Scored {
+                        score,
+                        stake: u64::try_from(evaluation.stake).unwrap_or(0),
+                    })
                 })
                 .collect();
             consensus::weighted_median(&scores)

@@ -1,12 +1,12 @@
 //! The metagraph that decisions rest on, and the randomness made from its block.
 use std::{
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
 use codec::Encode;
 use tokio::sync::watch;
-use violet_chain::{BlockRef, Client, NetUid, Neuron, Snapshot};
+use violet_chain::{BlockHash, BlockRef, Client, NetUid, Neuron, Snapshot};
 
 use crate::{
     app::App,
@@ -39,13 +39,18 @@ pub struct InForce {
 #[derive(Debug)]
 pub struct Snapshots {
     current: watch::Sender<Option<InForce>>,
+    genesis: OnceLock<BlockHash>,
     limit: Duration,
 }
 
 impl Snapshots {
     /// None yet; one older than `limit` is not used.
     pub fn new(limit: Duration) -> Self {
-        Self { current: watch::Sender::new(None), limit }
+        Self {
+            current: watch::Sender::new(None),
+            genesis: OnceLock::new(),
+            limit,
+        }
     }
 
     /// The snapshot in force.
@@ -53,9 +58,13 @@ impl Snapshots {
     /// # Errors
     /// 503 when there is none yet or when it is too old: nothing is guessed from an old one.
     pub fn current(&self) -> Result<InForce> {
-        let unavailable =
-            |reason| Error::Unavailable { reason, after: Duration::from_secs(5) };
-        let current = self.latest().ok_or_else(|| unavailable("no snapshot of the subnet yet"))?;
+        let unavailable = |reason| Error::Unavailable {
+            reason,
+            after: Duration::from_secs(5),
+        };
+        let current = self
+            .latest()
+            .ok_or_else(|| unavailable("no snapshot of the subnet yet"))?;
         if current.taken.elapsed() > self.limit {
             return Err(unavailable("the snapshot of the subnet is too old"));
         }
@@ -65,6 +74,11 @@ impl Snapshots {
     /// The latest one, whatever its age.
     pub fn latest(&self) -> Option<InForce> {
         self.current.borrow().clone()
+    }
+
+    /// Which chain this is, once it was reached.
+    pub fn genesis(&self) -> Option<BlockHash> {
+        self.genesis.get().copied()
     }
 
     /// Waits for the first one.
@@ -80,24 +94,43 @@ impl Snapshots {
 /// # Errors
 /// When the chain or the database does not answer; the next call tries again.
 pub async fn follow(app: &App, chain: &Client, head: BlockRef) -> Result<()> {
+    app.snapshots.genesis.get_or_init(|| chain.genesis_hash());
     let interval = app.rule.snapshot_interval;
     let number = head.number - head.number % interval;
-    let last = app.snapshots.latest().map(|current| current.snapshot.block.number);
+    let last = app
+        .snapshots
+        .latest()
+        .map(|current| current.snapshot.block.number);
     if last.is_some_and(|last| last >= number) {
         return Ok(());
     }
     let block = if number == head.number {
         head
     } else {
-        chain.block_at(number).await.map_err(Error::internal)?.ok_or_else(|| {
-            Error::internal(format!("the node does not know block {number} below its finalized head"))
-        })?
+        chain
+            .block_at(number)
+            .await
+            .map_err(Error::internal)?
+            .ok_or_else(|| {
+                Error::internal(format!(
+                    "the node does not know block {number} below its finalized head"
+                ))
+            })?
     };
-    let snapshot = chain.snapshot(NetUid(app.config.netuid), block).await.map_err(Error::internal)?;
+    let snapshot = chain
+        .snapshot(NetUid(app.config.netuid), block)
+        .await
+        .map_err(Error::internal)?;
     if let Some(last) = last {
         for missed in (last + interval..number).step_by(usize::try_from(interval).unwrap_or(usize::MAX)) {
             tracing::warn!(block = missed, "a snapshot was missed");
-            store::bases::miss(&app.db, app.config.netuid, missed, "a later block was final first").await?;
+            store::bases::miss(
+                &app.db,
+                app.config.netuid,
+                missed,
+                "a later block was final first",
+            )
+            .await?;
         }
     }
     install(app, snapshot).await
@@ -133,7 +166,11 @@ async fn install(app: &App, snapshot: Snapshot) -> Result<()> {
     )
     .await?;
     metrics::gauge!("violet_snapshot_block").set(f64::from(snapshot.block.number));
-    tracing::debug!(block = snapshot.block.number, neurons = snapshot.neurons.len(), "snapshot in force");
+    tracing::debug!(
+        block = snapshot.block.number,
+        neurons = snapshot.neurons.len(),
+        "snapshot in force"
+    );
     app.snapshots.current.send_replace(Some(InForce {
         snapshot: Arc::new(snapshot),
         base,

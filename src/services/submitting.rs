@@ -68,21 +68,32 @@ pub async fn text_translation(app: &App, owner: Owner, asked: TextTask) -> Resul
     let source = language("source_language", &asked.source_language)?;
     let target = language("target_language", &asked.target_language)?;
     if source == target {
-        return Err(Error::invalid("target_language", "must differ from source_language"));
+        return Err(Error::invalid(
+            "target_language",
+            "must differ from source_language",
+        ));
     }
     let text = checked_text(app, &asked.text)?;
     let priority = priority(asked.priority.as_deref())?;
     let required = miners(asked.required_miner_count)?;
     let model = model(app, task_type, asked.model_id.as_deref(), asked.require_model)?;
     let entropy = entropy(asked.idempotency_key.as_deref(), asked.nonce.as_deref())?;
-    let wanted =
-        drawing::capability(task_type, &source, Some(&target), model.as_ref().filter(|_| asked.require_model));
+    let wanted = drawing::capability(
+        task_type,
+        &source,
+        Some(&target),
+        model.as_ref().filter(|_| asked.require_model),
+    );
     require_served(app, &wanted)?;
 
     let input_digest = input_digest(task_type, &source, Some(&target), text);
     let netuid = app.config.netuid;
-    let request_digest =
-        routing::request_digest(netuid, owner.organization.bytes(), entropy.as_bytes(), input_digest);
+    let request_digest = routing::request_digest(
+        netuid,
+        owner.organization.bytes(),
+        entropy.as_bytes(),
+        input_digest,
+    );
     let task = NewTask {
         task_id: TaskId::new(),
         netuid,
@@ -114,7 +125,12 @@ pub async fn text_translation(app: &App, owner: Owner, asked: TextTask) -> Resul
         Some(assigned) => assigned,
         None => crate::store::tasks::drawn(&app.db, accepted.task).await?.len(),
     };
-    Ok(Taken { task: accepted.task, assigned, text_length, word_count })
+    Ok(Taken {
+        task: accepted.task,
+        assigned,
+        text_length,
+        word_count,
+    })
 }
 
 async fn accept(
@@ -125,7 +141,10 @@ async fn accept(
 ) -> Result<crate::services::accepting::Accepted> {
     if let Some(key) = &key {
         // A repeated request is told apart before anything is drawn for it; a race is settled by the commit.
-        if crate::store::submissions::find_key(&app.db, key.organization_id, &key.key).await?.is_some() {
+        if crate::store::submissions::find_key(&app.db, key.organization_id, &key.key)
+            .await?
+            .is_some()
+        {
             return crate::services::accepting::repeated(app, key).await;
         }
     }
@@ -152,7 +171,14 @@ fn input_digest(task_type: TaskType, source: &str, target: Option<&String>, text
 /// What must be the same when a key is used again.
 fn fingerprint(task: &NewTask) -> [u8; 32] {
     use codec::Encode;
-    let NewTask { priority, requested_model, require_model, required_miner_count, input_digest, .. } = task;
+    let NewTask {
+        priority,
+        requested_model,
+        require_model,
+        required_miner_count,
+        input_digest,
+        ..
+    } = task;
     blake2b_256(&[&(
         "violet/fingerprint/1",
         input_digest,
@@ -167,14 +193,20 @@ fn fingerprint(task: &NewTask) -> [u8; 32] {
 fn checked_text<'a>(app: &App, text: &'a str) -> Result<&'a str> {
     let limits = &app.config.tasks;
     if let Some(at) = text.chars().position(|c| c == '\0') {
-        return Err(Error::invalid("text", format!("has a NUL character at position {at}; remove it")));
+        return Err(Error::invalid(
+            "text",
+            format!("has a NUL character at position {at}; remove it"),
+        ));
     }
     let trimmed = text.trim();
     let length = trimmed.chars().count();
     if length < limits.text_shortest {
         return Err(Error::invalid(
             "text",
-            format!("must have at least {} characters, has {length}", limits.text_shortest),
+            format!(
+                "must have at least {} characters, has {length}",
+                limits.text_shortest
+            ),
         ));
     }
     if length > limits.text_characters || trimmed.len() > limits.text_bytes {
@@ -197,12 +229,16 @@ fn language(field: &'static str, tag: &str) -> Result<String> {
         return Ok(tag.to_owned());
     }
     let shown: String = tag.chars().take(20).collect();
-    Err(Error::invalid(field, format!("must be a language tag such as en or pt-BR, not {shown:?}")))
+    Err(Error::invalid(
+        field,
+        format!("must be a language tag such as en or pt-BR, not {shown:?}"),
+    ))
 }
 
 fn priority(name: Option<&str>) -> Result<Priority> {
     name.map_or(Ok(Priority::default()), |name| {
-        name.parse().map_err(|()| Error::invalid("priority", "must be low, normal, high or urgent"))
+        name.parse()
+            .map_err(|()| Error::invalid("priority", "must be low, normal, high or urgent"))
     })
 }
 
@@ -211,7 +247,10 @@ fn miners(count: Option<u8>) -> Result<u8> {
     if (1..=MOST_MINERS).contains(&count) {
         return Ok(count);
     }
-    Err(Error::invalid("required_miner_count", format!("must be 1 to {MOST_MINERS}, not {count}")))
+    Err(Error::invalid(
+        "required_miner_count",
+        format!("must be 1 to {MOST_MINERS}, not {count}"),
+    ))
 }
 
 fn model(app: &App, task_type: TaskType, model: Option<&str>, required: bool) -> Result<Option<String>> {
@@ -224,7 +263,8 @@ fn model(app: &App, task_type: TaskType, model: Option<&str>, required: bool) ->
     };
     let served = roster::models(app, task_type);
     let known = model.len() <= LONGEST_MODEL
-        && (capability::known_models(task_type).contains(&model) || served.iter().any(|other| other == model));
+        && (capability::known_models(task_type).contains(&model)
+            || served.iter().any(|other| other == model));
     if !known {
         return Err(Error::invalid(
             "model_id",
@@ -243,8 +283,10 @@ fn require_served(app: &App, wanted: &capability::Capability) -> Result<()> {
         return Ok(());
     }
     let what = match (&wanted.model, &wanted.target_language) {
-        (Some(model), _) => format!("model_id: nobody serves {model} for these languages; served models are {}",
-            listed(&roster::models(app, wanted.task_type))),
+        (Some(model), _) => format!(
+            "model_id: nobody serves {model} for these languages; served models are {}",
+            listed(&roster::models(app, wanted.task_type))
+        ),
         (None, Some(target)) => format!(
             "nobody serves {} from {} to {target}; served are {}",
             wanted.task_type.name(),
@@ -262,7 +304,11 @@ fn require_served(app: &App, wanted: &capability::Capability) -> Result<()> {
 }
 
 fn listed(names: &[String]) -> String {
-    if names.is_empty() { "none".into() } else { names.join(", ") }
+    if names.is_empty() {
+        "none".into()
+    } else {
+        names.join(", ")
+    }
 }
 
 /// The key or nonce of the client: 1 to 255 printable ASCII characters; the key wins.
@@ -275,7 +321,10 @@ fn entropy(key: Option<&str>, nonce: Option<&str>) -> Result<String> {
     if (1..=LONGEST_ENTROPY).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Ok(value.to_owned());
     }
-    Err(Error::invalid(field, format!("must be 1 to {LONGEST_ENTROPY} printable ASCII characters without spaces")))
+    Err(Error::invalid(
+        field,
+        format!("must be 1 to {LONGEST_ENTROPY} printable ASCII characters without spaces"),
+    ))
 }
 
 /// Forgets idempotency keys whose time is over.

@@ -60,8 +60,9 @@ pub async fn refuse(app: &App, task: TaskId, hotkey: Hotkey, reason: &str) -> Re
 /// # Errors
 /// 404 for no task of this owner, 409 when it has ended.
 pub async fn cancel(app: &App, organization: OrganizationId, task: TaskId) -> Result<()> {
-    let found =
-        store::tasks::find(&app.db, organization, task).await?.ok_or(Error::NotFound { what: "task" })?;
+    let found = store::tasks::find(&app.db, organization, task)
+        .await?
+        .ok_or(Error::NotFound { what: "task" })?;
     let ended = |state: TaskState| Error::Conflict(format!("the task is {} already", state.name()));
     if !found.state.may_become(TaskState::Cancelled) || found.end.is_some() {
         return Err(ended(found.state));
@@ -128,7 +129,12 @@ async fn conclude(
 async fn replace(app: &App, tx: &mut PgConnection, open: &Open, ends: &[&Ended]) -> Result<Option<Drawn>> {
     let mut slots: Vec<(u8, u8)> = ends
         .iter()
-        .map(|end| (u8::try_from(end.slot).unwrap_or(0), u8::try_from(end.attempt).unwrap_or(u8::MAX)))
+        .map(|end| {
+            (
+                u8::try_from(end.slot).unwrap_or(0),
+                u8::try_from(end.attempt).unwrap_or(u8::MAX),
+            )
+        })
         .filter(|(_, attempt)| *attempt < DRAWS_PER_SLOT)
         .map(|(slot, attempt)| (slot, attempt + 1))
         .collect();

@@ -46,7 +46,9 @@ pub enum Until {
 /// # Errors
 /// 404 for no such task, also when it is somebody else's.
 pub async fn get(app: &App, organization: OrganizationId, task: TaskId) -> Result<Task> {
-    store::tasks::find(&app.db, organization, task).await?.ok_or(Error::NotFound { what: "task" })
+    store::tasks::find(&app.db, organization, task)
+        .await?
+        .ok_or(Error::NotFound { what: "task" })
 }
 
 /// A task with everything about it; waits up to `wait` for `until`.

@@ -37,6 +37,9 @@ pub async fn listen(app: &App) -> Result<()> {
     let mut listener = store::wake::listen(&app.db).await?;
     loop {
         let payload = store::wake::heard(&mut listener).await?;
-        payload.split(',').filter_map(Topic::from_name).for_each(|topic| app.hub.wake_here(topic));
+        payload
+            .split(',')
+            .filter_map(Topic::from_name)
+            .for_each(|topic| app.hub.wake_here(topic));
     }
 }

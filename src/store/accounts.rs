@@ -111,7 +111,10 @@ pub struct KeyOwner {
     pub role: Role,
 }
 
-pub(crate) async fn find_key(db: impl PgExecutor<'_>, hash: [u8; 32]) -> Result<Option<KeyOwner>, sqlx::Error> {
+pub(crate) async fn find_key(
+    db: impl PgExecutor<'_>,
+    hash: [u8; 32],
+) -> Result<Option<KeyOwner>, sqlx::Error> {
     sqlx::query_as!(
         KeyOwner,
         r#"

@@ -114,6 +114,7 @@ pub(crate) async fn insert(db: &mut PgConnection, answers: &[NewAnswer]) -> Resu
 /// What a miner has to do with a task.
 #[derive(Clone, Copy, Debug)]
 #[expect(missing_docs, reason = "named like what it says")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a question of its own")]
 pub struct Standing {
     pub task_type: TaskType,
     pub assigned: bool,

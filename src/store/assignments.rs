@@ -66,7 +66,10 @@ pub(crate) async fn mail(
 }
 
 /// Notes that miners were handed their mail.
-pub(crate) async fn seen(db: &mut PgConnection, mail: &[(TaskId, Hotkey)]) -> Result<Vec<TaskId>, sqlx::Error> {
+pub(crate) async fn seen(
+    db: &mut PgConnection,
+    mail: &[(TaskId, Hotkey)],
+) -> Result<Vec<TaskId>, sqlx::Error> {
     let ids: Vec<Uuid> = mail.iter().map(|(task, _)| (*task).into()).collect();
     let hotkeys: Vec<Vec<u8>> = mail.iter().map(|(_, hotkey)| hotkey.0.to_vec()).collect();
     sqlx::query!(
@@ -134,7 +137,11 @@ pub(crate) async fn take_overdue(db: &mut PgConnection, limit: i64) -> Result<Ve
                 uid: row.uid,
                 slot: row.slot,
                 attempt: row.attempt,
-                outcome: if row.expired { Outcome::Expired } else { Outcome::Silent },
+                outcome: if row.expired {
+                    Outcome::Expired
+                } else {
+                    Outcome::Silent
+                },
             })
         })
         .collect()

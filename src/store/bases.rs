@@ -16,7 +16,14 @@ pub struct Base {
 
 /// Stores a base; the first one of a block stays.
 pub(crate) async fn insert(db: impl PgExecutor<'_>, base: &Base) -> Result<(), sqlx::Error> {
-    let Base { netuid, block, block_hash, proof, output, record } = base;
+    let Base {
+        netuid,
+        block,
+        block_hash,
+        proof,
+        output,
+        record,
+    } = base;
     sqlx::query!(
         r#"
         insert into bases (netuid, block, block_hash, preout, proof, output, record)

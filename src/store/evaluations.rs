@@ -55,8 +55,10 @@ pub(crate) async fn freeze(
     validators: &[(Hotkey, i64)],
 ) -> Result<(), sqlx::Error> {
     let ids: Vec<Uuid> = tasks.iter().map(|id| (*id).into()).collect();
-    let (hotkeys, stakes): (Vec<Vec<u8>>, Vec<i64>) =
-        validators.iter().map(|(hotkey, stake)| (hotkey.0.to_vec(), *stake)).unzip();
+    let (hotkeys, stakes): (Vec<Vec<u8>>, Vec<i64>) = validators
+        .iter()
+        .map(|(hotkey, stake)| (hotkey.0.to_vec(), *stake))
+        .unzip();
     sqlx::query!(
         r#"
         insert into task_juries (task_id, validator, stake)
@@ -70,7 +72,12 @@ pub(crate) async fn freeze(
     )
     .execute(&mut *db)
     .await?;
-    sqlx::query!("update task_open set judged_by = true where task_id = any($1)", &ids).execute(db).await?;
+    sqlx::query!(
+        "update task_open set judged_by = true where task_id = any($1)",
+        &ids
+    )
+    .execute(db)
+    .await?;
     Ok(())
 }
 
@@ -254,6 +261,8 @@ pub(crate) async fn of_task(db: impl PgExecutor<'_>, task: TaskId) -> Result<Vec
 
 /// Nobody needs to judge this task any more.
 pub(crate) async fn discharge(db: &mut PgConnection, task: TaskId) -> Result<(), sqlx::Error> {
-    sqlx::query!("delete from task_juries where task_id = $1", task as TaskId).execute(db).await?;
+    sqlx::query!("delete from task_juries where task_id = $1", task as TaskId)
+        .execute(db)
+        .await?;
     Ok(())
 }

@@ -108,11 +108,23 @@ pub(crate) async fn performances(
     rows.into_iter()
         .map(|row| {
             let performance = Performance {
-                success: Mean { fast: row.success_fast, slow: row.success_slow },
-                speed: Mean { fast: row.speed_fast, slow: row.speed_slow },
-                quality: Mean { fast: row.quality_fast, slow: row.quality_slow },
+                success: Mean {
+                    fast: row.success_fast,
+                    slow: row.success_slow,
+                },
+                speed: Mean {
+                    fast: row.speed_fast,
+                    slow: row.speed_slow,
+                },
+                quality: Mean {
+                    fast: row.quality_fast,
+                    slow: row.quality_slow,
+                },
             };
-            Ok(((Hotkey(super::bytes("hotkey", row.hotkey)?), row.task_type), performance))
+            Ok((
+                (Hotkey(super::bytes("hotkey", row.hotkey)?), row.task_type),
+                performance,
+            ))
         })
         .collect()
 }
@@ -160,17 +172,32 @@ pub(crate) async fn lock_performances(
     rows.into_iter()
         .map(|row| {
             let performance = Performance {
-                success: Mean { fast: row.success_fast, slow: row.success_slow },
-                speed: Mean { fast: row.speed_fast, slow: row.speed_slow },
-                quality: Mean { fast: row.quality_fast, slow: row.quality_slow },
+                success: Mean {
+                    fast: row.success_fast,
+                    slow: row.success_slow,
+                },
+                speed: Mean {
+                    fast: row.speed_fast,
+                    slow: row.speed_slow,
+                },
+                quality: Mean {
+                    fast: row.quality_fast,
+                    slow: row.quality_slow,
+                },
             };
-            Ok(((Hotkey(super::bytes("hotkey", row.hotkey)?), row.task_type), performance))
+            Ok((
+                (Hotkey(super::bytes("hotkey", row.hotkey)?), row.task_type),
+                performance,
+            ))
         })
         .collect()
 }
 
 fn columns(subjects: &[Subject]) -> (Vec<Vec<u8>>, Vec<TaskType>) {
-    subjects.iter().map(|(hotkey, task_type)| (hotkey.0.to_vec(), *task_type)).unzip()
+    subjects
+        .iter()
+        .map(|(hotkey, task_type)| (hotkey.0.to_vec(), *task_type))
+        .unzip()
 }
 
 pub(crate) async fn put_performances(
@@ -239,5 +266,7 @@ pub(crate) async fn active_validators(
     )
     .fetch_all(db)
     .await?;
-    rows.into_iter().map(|hotkey| super::bytes("hotkey", hotkey).map(Hotkey)).collect()
+    rows.into_iter()
+        .map(|hotkey| super::bytes("hotkey", hotkey).map(Hotkey))
+        .collect()
 }

@@ -18,15 +18,19 @@ pub mod wake;
 /// # Errors
 /// When the database does not answer.
 pub async fn now(db: impl sqlx::PgExecutor<'_>) -> Result<chrono::DateTime<chrono::Utc>, sqlx::Error> {
-    sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#).fetch_one(db).await
+    sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#)
+        .fetch_one(db)
+        .await
 }
 
 /// A column of bytes that holds exactly `N` of them.
 fn bytes<const N: usize>(column: &'static str, value: Vec<u8>) -> Result<[u8; N], sqlx::Error> {
-    value.try_into().map_err(|value: Vec<u8>| sqlx::Error::ColumnDecode {
-        index: column.into(),
-        source: format!("{} bytes instead of {N}", value.len()).into(),
-    })
+    value
+        .try_into()
+        .map_err(|value: Vec<u8>| sqlx::Error::ColumnDecode {
+            index: column.into(),
+            source: format!("{} bytes instead of {N}", value.len()).into(),
+        })
 }
 
 /// A column of text that holds a value of ours.

@@ -108,7 +108,9 @@ pub(crate) async fn advance(
 
 /// Removes the open row of a task; false when it ended already.
 pub(crate) async fn remove(db: &mut PgConnection, task: TaskId) -> Result<bool, sqlx::Error> {
-    let done = sqlx::query!("delete from task_open where task_id = $1", task as TaskId).execute(db).await?;
+    let done = sqlx::query!("delete from task_open where task_id = $1", task as TaskId)
+        .execute(db)
+        .await?;
     Ok(done.rows_affected() == 1)
 }
 

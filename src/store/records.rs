@@ -37,8 +37,16 @@ pub(crate) async fn insert(db: &mut PgConnection, server: Hotkey, batch: &Batch)
     .await?;
     let indices: Vec<i32> = (0..size).collect();
     let kinds: Vec<RecordKind> = batch.leaves.iter().map(|leaf| leaf.record.kind()).collect();
-    let digests: Vec<Vec<u8>> = batch.leaves.iter().map(|leaf| leaf.record.digest().0.to_vec()).collect();
-    let tasks: Vec<Option<uuid::Uuid>> = batch.leaves.iter().map(|leaf| leaf.task.map(Into::into)).collect();
+    let digests: Vec<Vec<u8>> = batch
+        .leaves
+        .iter()
+        .map(|leaf| leaf.record.digest().0.to_vec())
+        .collect();
+    let tasks: Vec<Option<uuid::Uuid>> = batch
+        .leaves
+        .iter()
+        .map(|leaf| leaf.task.map(Into::into))
+        .collect();
     let bodies: Vec<Vec<u8>> = batch.leaves.iter().map(|leaf| leaf.body.clone()).collect();
     sqlx::query!(
         r#"
@@ -81,7 +89,10 @@ pub(crate) async fn of_task(db: impl PgExecutor<'_>, task: TaskId) -> Result<Vec
 }
 
 /// The record with this digest, of those that are named by their content.
-pub(crate) async fn by_digest(db: impl PgExecutor<'_>, digest: [u8; 32]) -> Result<Option<Stored>, sqlx::Error> {
+pub(crate) async fn by_digest(
+    db: impl PgExecutor<'_>,
+    digest: [u8; 32],
+) -> Result<Option<Stored>, sqlx::Error> {
     sqlx::query_as!(
         Stored,
         r#"
@@ -105,9 +116,12 @@ pub struct StoredBatch {
 }
 
 pub(crate) async fn batch(db: &mut PgConnection, id: BatchId) -> Result<StoredBatch, sqlx::Error> {
-    let row = sqlx::query!("select root, server, signature from record_batches where batch_id = $1", id as BatchId)
-        .fetch_one(&mut *db)
-        .await?;
+    let row = sqlx::query!(
+        "select root, server, signature from record_batches where batch_id = $1",
+        id as BatchId
+    )
+    .fetch_one(&mut *db)
+    .await?;
     let bodies = sqlx::query_scalar!(
         "select body from routing_records where batch_id = $1 order by leaf_index",
         id as BatchId

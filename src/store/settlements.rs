@@ -69,7 +69,10 @@ pub(crate) async fn insert(db: &mut PgConnection, ends: &[End]) -> Result<(), sq
     let ids: Vec<Uuid> = ends.iter().map(|end| end.task_id.into()).collect();
     let states: Vec<TaskState> = ends.iter().map(|end| end.state).collect();
     let reasons: Vec<Option<Reason>> = ends.iter().map(|end| end.reason).collect();
-    let bests: Vec<Option<Vec<u8>>> = ends.iter().map(|end| end.best.map(|hotkey| hotkey.0.to_vec())).collect();
+    let bests: Vec<Option<Vec<u8>>> = ends
+        .iter()
+        .map(|end| end.best.map(|hotkey| hotkey.0.to_vec()))
+        .collect();
     let eligible: Vec<i64> = ends.iter().map(|end| end.eligible_stake).collect();
     let permitted: Vec<i64> = ends.iter().map(|end| end.permitted_stake).collect();
     sqlx::query!(
@@ -86,7 +89,13 @@ pub(crate) async fn insert(db: &mut PgConnection, ends: &[End]) -> Result<(), sq
     )
     .execute(&mut *db)
     .await?;
-    let each = || ends.iter().flat_map(|end| end.consensus.iter().map(move |(hotkey, score)| (end, hotkey, score)));
+    let each = || {
+        ends.iter().flat_map(|end| {
+            end.consensus
+                .iter()
+                .map(move |(hotkey, score)| (end, hotkey, score))
+        })
+    };
     let tasks: Vec<Uuid> = each().map(|(end, _, _)| end.task_id.into()).collect();
     let hotkeys: Vec<Vec<u8>> = each().map(|(_, hotkey, _)| hotkey.0.to_vec()).collect();
     let scores: Vec<Option<i32>> = each().map(|(_, _, score)| score.map(i32::from)).collect();
@@ -101,7 +110,11 @@ pub(crate) async fn insert(db: &mut PgConnection, ends: &[End]) -> Result<(), sq
     )
     .execute(&mut *db)
     .await?;
-    sqlx::query!("delete from task_juries where task_id = any($1)", &ids).execute(&mut *db).await?;
-    sqlx::query!("delete from task_open where task_id = any($1)", &ids).execute(db).await?;
+    sqlx::query!("delete from task_juries where task_id = any($1)", &ids)
+        .execute(&mut *db)
+        .await?;
+    sqlx::query!("delete from task_open where task_id = any($1)", &ids)
+        .execute(db)
+        .await?;
     Ok(())
 }

@@ -51,10 +51,7 @@ pub struct NewKey {
 }
 
 /// Stores keys; answers the tasks whose key was new.
-pub(crate) async fn insert_keys(
-    db: &mut PgConnection,
-    keys: &[&NewKey],
-) -> Result<Vec<TaskId>, sqlx::Error> {
+pub(crate) async fn insert_keys(db: &mut PgConnection, keys: &[&NewKey]) -> Result<Vec<TaskId>, sqlx::Error> {
     let organizations: Vec<Uuid> = keys.iter().map(|key| key.organization_id.into()).collect();
     let names: Vec<String> = keys.iter().map(|key| key.key.clone()).collect();
     let fingerprints: Vec<Vec<u8>> = keys.iter().map(|key| key.fingerprint.to_vec()).collect();
@@ -91,7 +88,8 @@ pub(crate) async fn find_key(
     )
     .fetch_optional(db)
     .await?;
-    row.map(|row| Ok((row.task_id, super::bytes("fingerprint", row.fingerprint)?))).transpose()
+    row.map(|row| Ok((row.task_id, super::bytes("fingerprint", row.fingerprint)?)))
+        .transpose()
 }
 
 pub(crate) async fn delete_old_keys(db: impl PgExecutor<'_>, seconds: f64) -> Result<u64, sqlx::Error> {
@@ -107,9 +105,12 @@ pub(crate) async fn delete_old_keys(db: impl PgExecutor<'_>, seconds: f64) -> Re
 /// Which of these tasks are stored: how an ambiguous commit is resolved.
 pub(crate) async fn stored(db: impl PgExecutor<'_>, tasks: &[TaskId]) -> Result<Vec<TaskId>, sqlx::Error> {
     let ids: Vec<Uuid> = tasks.iter().map(|id| (*id).into()).collect();
-    sqlx::query_scalar!(r#"select task_id as "task_id: TaskId" from tasks where task_id = any($1)"#, &ids)
-        .fetch_all(db)
-        .await
+    sqlx::query_scalar!(
+        r#"select task_id as "task_id: TaskId" from tasks where task_id = any($1)"#,
+        &ids
+    )
+    .fetch_all(db)
+    .await
 }
 
 /// Stores tasks with their texts and open rows; `drawn` says how many miners each was drawn.
@@ -128,8 +129,14 @@ pub(crate) async fn insert_tasks(
     let targets: Vec<Option<String>> = tasks.iter().map(|task| task.target_language.clone()).collect();
     let models: Vec<Option<String>> = tasks.iter().map(|task| task.requested_model.clone()).collect();
     let exact: Vec<bool> = tasks.iter().map(|task| task.require_model).collect();
-    let required: Vec<i16> = tasks.iter().map(|task| i16::from(task.required_miner_count)).collect();
-    let sizes: Vec<i64> = tasks.iter().map(|task| i64::try_from(task.input_size).unwrap_or(i64::MAX)).collect();
+    let required: Vec<i16> = tasks
+        .iter()
+        .map(|task| i16::from(task.required_miner_count))
+        .collect();
+    let sizes: Vec<i64> = tasks
+        .iter()
+        .map(|task| i64::try_from(task.input_size).unwrap_or(i64::MAX))
+        .collect();
     let inputs: Vec<Vec<u8>> = tasks.iter().map(|task| task.input_digest.to_vec()).collect();
     let requests: Vec<Vec<u8>> = tasks.iter().map(|task| task.request_digest.to_vec()).collect();
     let entropies: Vec<Vec<u8>> = tasks.iter().map(|task| task.client_entropy.clone()).collect();

@@ -76,7 +76,10 @@ impl TryFrom<Row> for Task {
         let answered = u16::try_from(row.answered).unwrap_or(u16::MAX);
         let progress = Progress {
             draws: row.draws.and_then(|draws| u32::try_from(draws).ok()).unwrap_or(0),
-            outstanding: row.outstanding.and_then(|count| u16::try_from(count).ok()).unwrap_or(0),
+            outstanding: row
+                .outstanding
+                .and_then(|count| u16::try_from(count).ok())
+                .unwrap_or(0),
             answered,
             seen: row.seen.unwrap_or(false),
             done: row.done_at.is_some(),
@@ -85,7 +88,10 @@ impl TryFrom<Row> for Task {
             None => None,
             Some(at) => Some(End {
                 reason: row.end_reason,
-                best: row.best.map(|best| super::bytes("best", best).map(Hotkey)).transpose()?,
+                best: row
+                    .best
+                    .map(|best| super::bytes("best", best).map(Hotkey))
+                    .transpose()?,
                 eligible_stake: row.eligible_stake.unwrap_or(0),
                 permitted_stake: row.permitted_stake.unwrap_or(0),
                 at,
@@ -177,7 +183,9 @@ pub(crate) async fn page(
 
 /// The text of a task.
 pub(crate) async fn text(db: impl PgExecutor<'_>, task: TaskId) -> Result<Option<String>, sqlx::Error> {
-    sqlx::query_scalar!("select text from text_content where task_id = $1", task as TaskId).fetch_optional(db).await
+    sqlx::query_scalar!("select text from text_content where task_id = $1", task as TaskId)
+        .fetch_optional(db)
+        .await
 }
 
 /// The uids drawn for a task, with how each assignment stands.
@@ -207,7 +215,11 @@ pub(crate) async fn drawn(db: impl PgExecutor<'_>, task: TaskId) -> Result<Vec<D
     .await?;
     rows.into_iter()
         .map(|row| {
-            Ok(Drawn { uid: row.uid, hotkey: Hotkey(super::bytes("hotkey", row.hotkey)?), standing: row.standing })
+            Ok(Drawn {
+                uid: row.uid,
+                hotkey: Hotkey(super::bytes("hotkey", row.hotkey)?),
+                standing: row.standing,
+            })
         })
         .collect()
 }

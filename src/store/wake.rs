@@ -5,7 +5,9 @@ use sqlx::{PgExecutor, postgres::PgListener};
 pub(crate) const CHANNEL: &str = "violet_wake";
 
 pub(crate) async fn notify(db: impl PgExecutor<'_>, payload: &str) -> Result<(), sqlx::Error> {
-    sqlx::query!("select pg_notify($1, $2)", CHANNEL, payload).execute(db).await?;
+    sqlx::query!("select pg_notify($1, $2)", CHANNEL, payload)
+        .execute(db)
+        .await?;
     Ok(())
 }
 

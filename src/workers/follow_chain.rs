@@ -17,7 +17,7 @@ pub(super) async fn run(app: App, stop: CancellationToken) {
             followed = follow(&app, &mut pause) => followed,
         };
         if let Err(error) = followed {
-            tracing::warn!(error = &*error, pause_seconds = pause.as_secs(), "the chain cannot be followed");
+            tracing::warn!(error = %crate::error::Causes(&*error), pause_seconds = pause.as_secs(), "the chain cannot be followed");
         }
         tokio::select! {
             () = stop.cancelled() => return,

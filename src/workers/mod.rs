@@ -11,15 +11,20 @@ use crate::{
     app::{App, Inboxes},
     error::Result,
     services::{
-        accepting, answering, drawing, evaluating, health,
-        hub::Topic,
-        nonces, roster, settling, submitting, sweeping,
+        accepting, answering, drawing, evaluating, health, hub::Topic, nonces, roster, settling, submitting,
+        sweeping,
     },
 };
 
 /// Starts the writers that requests hand their work to. They stop after the requests did.
 pub fn start_writers(app: &App, inboxes: Inboxes, tracker: &TaskTracker, stop: &CancellationToken) {
-    let Inboxes { accepting, answering, evaluating, nonces, outbox } = inboxes;
+    let Inboxes {
+        accepting,
+        answering,
+        evaluating,
+        nonces,
+        outbox,
+    } = inboxes;
     tracker.spawn(accepting.run(accepting::Writer { app: app.clone() }, stop.clone()));
     tracker.spawn(answering.run(answering::Writer { app: app.clone() }, stop.clone()));
     tracker.spawn(evaluating.run(evaluating::Writer { app: app.clone() }, stop.clone()));
@@ -34,9 +39,24 @@ pub fn start(app: &App, tracker: &TaskTracker, stop: &CancellationToken) {
     let every = |name, period, woken_by, work| {
         tracker.spawn(repeat(app.clone(), stop.clone(), name, period, woken_by, work));
     };
-    every("refresh-roster", Duration::from_millis(500), None, Work::RefreshRoster);
-    every("draw-pending", Duration::from_secs(1), Some(Topic::Drawing), Work::DrawPending);
-    every("settle", Duration::from_secs(1), Some(Topic::Settling), Work::Settle);
+    every(
+        "refresh-roster",
+        Duration::from_millis(500),
+        None,
+        Work::RefreshRoster,
+    );
+    every(
+        "draw-pending",
+        Duration::from_secs(1),
+        Some(Topic::Drawing),
+        Work::DrawPending,
+    );
+    every(
+        "settle",
+        Duration::from_secs(1),
+        Some(Topic::Settling),
+        Work::Settle,
+    );
     every("sweep-assignments", Duration::from_secs(1), None, Work::Sweep);
     every("measure-clock", Duration::from_secs(10), None, Work::MeasureClock);
     every("forget", Duration::from_secs(60), None, Work::Forget);
@@ -103,7 +123,7 @@ async fn repeat(
             () = woken => {}
         }
         if let Err(error) = work.run(&app).await {
-            tracing::error!(worker = name, error = &error as &dyn std::error::Error, "worker failed");
+            tracing::error!(worker = name, error = %crate::error::Causes(&error), "worker failed");
         }
     }
 }

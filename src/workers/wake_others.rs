@@ -27,7 +27,7 @@ pub(super) async fn tell(app: App, mut outbox: mpsc::UnboundedReceiver<Topic>, s
         }
         if let Err(error) = waking::tell(&app, topics.drain(..)).await {
             // Their poll finds it a moment later.
-            tracing::debug!(error = &error as &dyn std::error::Error, "the other replicas were not told");
+            tracing::debug!(error = %crate::error::Causes(&error), "the other replicas were not told");
         }
     }
 }
@@ -38,7 +38,7 @@ pub(super) async fn listen(app: App, stop: CancellationToken) {
         tokio::select! {
             () = stop.cancelled() => return,
             heard = waking::listen(&app) => if let Err(error) = heard {
-                tracing::debug!(error = &error as &dyn std::error::Error, "cannot listen to the other replicas");
+                tracing::debug!(error = %crate::error::Causes(&error), "cannot listen to the other replicas");
             },
         }
         tokio::select! {
