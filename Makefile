@@ -6,12 +6,14 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 export SQLX_OFFLINE := true
 target := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help run test lint fmt clean setup rust
+.PHONY: help run test bench lint sqlx fmt clean setup rust
 
 help:
 	@echo 'make run    install what is missing, build, and run everything here, with one real task of each type'
 	@echo 'make test   install what is missing and run all tests'
+	@echo 'make bench  measure accepted tasks a second beside what the database alone does'
 	@echo 'make lint   format, lints, documentation, unused dependencies, licences'
+	@echo 'make sqlx   refresh .sqlx after a query or a migration changed'
 	@echo 'make fmt    format the code'
 	@echo 'make clean  remove what was built, and the state of violet dev'
 
@@ -21,6 +23,12 @@ run: setup
 
 test: setup
 	scripts/with-postgres cargo test --workspace --locked
+
+bench: setup
+	cargo run --release --locked --example bench -- "$$(scripts/with-postgres --find)/pgbench"
+
+sqlx: setup
+	scripts/sqlx-prepare
 
 lint: rust
 	.ci/run lint

@@ -1,7 +1,8 @@
 -- A task's life. What happened is immutable and partitioned by the time in its UUIDv7; what is still to do is one
 -- small open row per live task and one row of mail per outstanding assignment, removed when it ends.
 
-create type task_type as enum ('text_translation');
+create type task_type as enum
+    ('transcription', 'tts', 'summarization', 'text_translation', 'document_translation', 'video_transcription');
 create type task_priority as enum ('low', 'normal', 'high', 'urgent');
 create type task_state as enum
     ('pending', 'assigned', 'in_progress', 'completed', 'done', 'approved', 'rejected', 'failed', 'cancelled');
@@ -21,8 +22,12 @@ create table tasks
     -- The requested model, or nothing.
     require_model        boolean       not null,
     required_miner_count smallint      not null,
-    -- Characters of text: what speed is compared with.
+    -- Characters of text or bytes of a file: what speed is compared with.
     input_size           bigint        not null,
+    -- The file, for types whose input is one; otherwise the text is in text_content.
+    input_file_id        uuid,
+    -- The voice that speech was asked in.
+    voice_name           text,
     input_digest         bytea         not null,
     request_digest       bytea         not null,
     -- The client's Idempotency-Key or Violet-Nonce; empty when it sent none.
@@ -43,6 +48,27 @@ create table text_content_default partition of text_content default;
 -- Texts are read whole and rarely: keep the row small.
 alter table text_content_default alter column text set storage external;
 
+-- Metadata of files; their bytes are in object storage, synced before the row is committed.
+create table files
+(
+    file_id         uuid        not null,
+    organization_id uuid        not null,
+    -- The task that it belongs to.
+    task_id         uuid        not null,
+    -- The miner whose answer it is part of; null for an input.
+    hotkey          bytea,
+    -- As its owner named it; for display only.
+    file_name       text        not null,
+    -- What its content is, whatever its name says.
+    media_type      text        not null,
+    size            bigint      not null,
+    sha256          bytea       not null,
+    object_key      text        not null,
+    created_at      timestamptz not null default now(),
+    primary key (file_id)
+) partition by range (file_id);
+create table files_default partition of files default;
+
 create table task_open
 (
     task_id         uuid primary key,
@@ -54,6 +80,8 @@ create table task_open
     required_model  text,
     required        smallint      not null,
     input_size      bigint        not null,
+    -- What engines compare their limit with.
+    input_bytes     bigint        not null,
     request_digest  bytea         not null,
     client_entropy  boolean       not null,
     accepted_at     timestamptz   not null default now(),

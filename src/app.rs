@@ -10,15 +10,17 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
 use tokio::sync::mpsc;
-use violet_chain::{Hotkey, Keypair};
+use violet_chain::{Hotkey, KeyError, Keypair};
 
 use crate::{
+    blobs::Blobs,
     config::Config,
     domain::routing::Rule,
     services::{
         accepting, answering,
         batch::{self, Batcher, Inbox},
         evaluating,
+        files::Links,
         hub::{Hub, Topic},
         keys::KeyCache,
         nonces,
@@ -46,6 +48,12 @@ pub struct Parts {
     pub keypair: Keypair,
     /// Its public half.
     pub hotkey: Hotkey,
+    /// Where the bytes of files are.
+    pub blobs: Blobs,
+    /// Makes and checks links to files.
+    pub links: Links,
+    /// A name of this process, by which it knows its own wake-ups.
+    pub replica: String,
     /// Wake-ups.
     pub hub: Arc<Hub>,
     /// The metagraph and the randomness in force.
@@ -72,12 +80,20 @@ pub struct Inboxes {
     pub answering: Inbox<answering::Submitted, answering::Receipt>,
     pub evaluating: Inbox<evaluating::Submitted, evaluating::Receipt>,
     pub nonces: Inbox<nonces::Nonce, nonces::Seen>,
-    pub outbox: mpsc::UnboundedReceiver<Topic>,
+    pub outbox: mpsc::Receiver<Topic>,
 }
 
 impl App {
     /// Puts a service together; nothing runs yet.
-    pub fn new(config: Config, db: PgPool, keypair: Keypair) -> (Self, Inboxes) {
+    ///
+    /// # Errors
+    /// When the server's key is not sr25519: links and bases need its VRF.
+    pub fn new(
+        config: Config,
+        db: PgPool,
+        blobs: Blobs,
+        keypair: Keypair,
+    ) -> Result<(Self, Inboxes), KeyError> {
         let (hub, outbox) = Hub::new();
         let size = config.tasks.queue;
         let (accepting, accepting_inbox) = batch::queue(size);
@@ -88,7 +104,10 @@ impl App {
             rule: config.rule(),
             clock: Clock::default(),
             hotkey: keypair.hotkey(),
+            links: Links::new(&keypair)?,
             keypair,
+            blobs,
+            replica: uuid::Uuid::now_v7().simple().to_string(),
             hub: Arc::new(hub),
             snapshots: Snapshots::new(Duration::from_secs(config.chain.snapshot_limit_seconds)),
             roster: Roster::default(),
@@ -107,7 +126,7 @@ impl App {
             nonces: nonces_inbox,
             outbox,
         };
-        (app, inboxes)
+        Ok((app, inboxes))
     }
 }
 

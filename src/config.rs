@@ -26,6 +26,7 @@ pub struct Config {
     pub tasks: Tasks,
     pub routing: Routing,
     pub consensus: Consensus,
+    pub storage: Storage,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -35,6 +36,7 @@ pub struct Server {
     pub host: String,
     pub port: u16,
     pub longest_wait_seconds: u64,
+    pub upload_seconds: u64,
     pub drain_seconds: u64,
 }
 
@@ -84,6 +86,10 @@ pub struct Tasks {
     pub text_characters: usize,
     pub text_bytes: usize,
     pub text_shortest: usize,
+    pub audio_bytes: u64,
+    pub video_bytes: u64,
+    pub document_bytes: u64,
+    pub answer_file_bytes: u64,
     pub idempotency_seconds: u64,
     pub silence_seconds: u64,
     pub queue: usize,
@@ -106,7 +112,20 @@ pub struct Routing {
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "config/default.toml documents each field once")]
 pub struct Consensus {
+    pub transcription: u16,
+    pub tts: u16,
+    pub summarization: u16,
     pub text_translation: u16,
+    pub document_translation: u16,
+    pub video_transcription: u16,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml documents each field once")]
+pub struct Storage {
+    pub url: String,
+    pub link_seconds: u64,
 }
 
 /// Why the settings cannot be used.
@@ -184,7 +203,12 @@ impl Config {
     /// The least consensus that approves a task of this type.
     pub fn threshold(&self, task_type: TaskType) -> u16 {
         match task_type {
+            TaskType::Transcription => self.consensus.transcription,
+            TaskType::Tts => self.consensus.tts,
+            TaskType::Summarization => self.consensus.summarization,
             TaskType::TextTranslation => self.consensus.text_translation,
+            TaskType::DocumentTranslation => self.consensus.document_translation,
+            TaskType::VideoTranscription => self.consensus.video_transcription,
         }
     }
 

@@ -15,6 +15,12 @@ pub enum Error {
     /// A value that is larger than its limit.
     #[error("{field}: {detail}")]
     TooLarge { field: &'static str, detail: String },
+    /// Content of another kind than the operation takes.
+    #[error("{field}: {detail}")]
+    UnsupportedMedia { field: &'static str, detail: String },
+    /// A request that broke off, or is not what it says it is.
+    #[error("{0}")]
+    Malformed(String),
     #[error("{0}")]
     Unauthenticated(String),
     #[error("{0}")]

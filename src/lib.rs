@@ -5,6 +5,7 @@ pub mod domain;
 pub mod error;
 
 pub mod config;
+pub mod blobs;
 pub mod postgres;
 pub mod store;
 

@@ -4,10 +4,11 @@ use std::{net::SocketAddr, time::Duration};
 use sqlx::postgres::PgPoolOptions;
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use violet_chain::Keypair;
+use violet_chain::{KeyError, Keypair};
 
 use crate::{
     app::App,
+    blobs::{BlobError, Blobs},
     config::Config,
     domain::records::Record,
     http,
@@ -37,6 +38,12 @@ pub enum StartError {
     /// The schema is of another version, or cannot be brought up to date.
     #[error("the database's schema cannot be brought up to date")]
     Migrate(#[from] sqlx::migrate::MigrateError),
+    /// There is nowhere to keep files.
+    #[error("files cannot be kept")]
+    Blobs(#[from] BlobError),
+    /// The server's key cannot do what it is for.
+    #[error("the server's hotkey must be sr25519")]
+    Key(#[from] KeyError),
     /// Something that was to be recorded first.
     #[error("the first records cannot be made")]
     First(#[from] crate::error::Error),
@@ -83,7 +90,8 @@ impl Server {
             .await?;
         crate::MIGRATOR.run(&db).await?;
 
-        let (app, inboxes) = App::new(config, db, keypair);
+        let blobs = Blobs::open(&config.storage.url)?;
+        let (app, inboxes) = App::new(config, db, blobs, keypair)?;
         health::measure_clock(&app).await?;
         nonces::begin(&app).await?;
         recording::record_once(&app, &Record::Rule(app.rule.clone())).await?;

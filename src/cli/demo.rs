@@ -1,11 +1,15 @@
 //! `violet dev --demo`: real tasks over REST, and the story of what became of each.
 use std::time::{Duration, Instant};
 
-use reqwest::{Client, RequestBuilder};
+use reqwest::{
+    Client, RequestBuilder,
+    multipart::{Form, Part},
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use violet_neurons::judge::wer::word_errors;
 
-use super::{Failure, audit::shown, print};
+use super::{Failure, audit::shown, print, samples};
 use crate::{
     domain::records::{CandidateSet, Draw, Record, Settlement},
     verify::{self, Receipt},
@@ -17,35 +21,81 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const REVEAL_PATIENCE: Duration = Duration::from_secs(60);
 
 const TEXT: &str = "The house is big. My friend has a red book. We are going to the city tomorrow.";
+/// A transcript with more wrong words than this is not one.
+const WORD_ERRORS: f64 = 0.2;
 
 /// Submits one task of each type as a new user, and tells what happens.
 ///
 /// # Errors
-/// When a task does not come to a verdict, or its receipt does not hold.
+/// When a task does not come to a verdict, its receipt does not hold, or a transcript is not what was said.
 pub(super) async fn run(url: &str) -> Result<(), Failure> {
+    let folder = tempfile::tempdir()?;
     let teller = Teller::register(url).await?;
+
     let request = teller.post("/api/v1/text-translation").form(&[
         ("text", TEXT),
         ("source_language", "en"),
         ("target_language", "es"),
     ]);
-    let told = teller.tell(
-        "Text translation, English to Spanish",
-        "text-translation",
-        request,
-        |result| {
-            format!(
-                "{TEXT}\n    → {}",
-                result["translated_text"].as_str().unwrap_or_default()
-            )
-        },
-    );
-    let first = told.await?;
+    let (first, result) = teller.tell("Text translation, English to Spanish", "text-translation", request).await?;
+    print(&format!("  text:   {TEXT}\n  result: {}", said(&result, "translated_text")));
+
+    let recording = samples::speech(folder.path()).await?;
+    let form = Form::new().text("source_language", "en").part("audio_file", file(recording, "speech.wav"));
+    let request = teller.post("/api/v1/transcription").multipart(form);
+    let (_, result) = teller.tell("Transcription of a recording", "transcription", request).await?;
+    transcript(&result)?;
+
+    let request = teller.post("/api/v1/tts").form(&[("text", samples::SPOKEN), ("voice_name", "english_alice")]);
+    let (_, result) = teller.tell("Speech", "tts", request).await?;
+    let link = said(&result, "audio_url");
+    let audio = teller.http.get(&link).send().await?.error_for_status()?.bytes().await?;
+    print(&format!("  text:   {}\n  result: {} bytes of WAV at {link}", samples::SPOKEN, audio.len()));
+
+    let request = teller.post("/api/v1/summarization").form(&[("text", samples::LONG)]);
+    let (_, result) = teller.tell("Summarization", "summarization", request).await?;
     print(&format!(
-        "\nAll well. The first finished task took {:.1} s.",
-        first.as_secs_f64()
+        "  text:   {} characters\n  result: {} characters: {}",
+        result["original_text_length"],
+        result["summary_length"],
+        said(&result, "summary")
     ));
+
+    let form = Form::new()
+        .text("source_language", "en")
+        .text("target_language", "es")
+        .part("document_file", file(samples::document()?, "document.docx"));
+    let request = teller.post("/api/v1/document-translation").multipart(form);
+    let (_, result) = teller.tell("Translation of a Word document", "document-translation", request).await?;
+    let text = samples::DOCUMENT.join(" ");
+    print(&format!("  text:   {text}\n  result: {}", said(&result, "translated_text").replace('\n', " ")));
+
+    let form = Form::new().part("video_file", file(samples::video(folder.path()).await?, "video.mp4"));
+    let request = teller.post("/api/v1/video-transcription").multipart(form);
+    let (_, result) = teller.tell("Transcription of a video", "video-transcription", request).await?;
+    transcript(&result)?;
+
+    print(&format!("\nAll well. The first finished task took {:.1} s.", first.as_secs_f64()));
     Ok(())
+}
+
+fn said(result: &Value, member: &str) -> String {
+    result[member].as_str().unwrap_or_default().trim().to_owned()
+}
+
+fn file(bytes: Vec<u8>, name: &'static str) -> Part {
+    Part::bytes(bytes).file_name(name)
+}
+
+/// Prints a transcript and compares it with what was said.
+fn transcript(result: &Value) -> Result<(), Failure> {
+    let text = said(result, "transcript");
+    let rate = word_errors(samples::SPOKEN, &text).rate();
+    print(&format!("  spoken: {}\n  result: {text}\n  word error rate {rate:.2}", samples::SPOKEN));
+    if rate < WORD_ERRORS {
+        return Ok(());
+    }
+    Err(format!("the transcript is not what was said: word error rate {rate:.2}").into())
 }
 
 /// A user who tells what it sees.
@@ -120,14 +170,13 @@ impl Teller {
         .await
     }
 
-    /// Submits, follows and explains one task; answers how long it took from submission to verdict.
+    /// Submits, follows and explains one task; answers how long it took to its verdict, and its result.
     async fn tell(
         &self,
         title: &str,
         kind: &str,
         request: RequestBuilder,
-        excerpt: impl Fn(&Value) -> String,
-    ) -> Result<Duration, Failure> {
+    ) -> Result<(Duration, Value), Failure> {
         print(&format!("\n── {title}"));
         let started = Instant::now();
         let submitted: Value = answer(request).await?;
@@ -159,8 +208,7 @@ impl Teller {
         }
         self.explain(&id).await?;
         let result = self.get(&format!("/api/v1/{kind}/{id}/result")).await?;
-        print(&format!("  result: {}", excerpt(&result)));
-        Ok(settled)
+        Ok((settled, result))
     }
 
     /// Prints the draw, the scores and the check of the receipt.

@@ -6,6 +6,8 @@ mod demo;
 #[cfg(feature = "dev-chain")]
 mod dev;
 mod neurons;
+#[cfg(feature = "dev-chain")]
+mod samples;
 mod serve;
 mod upkeep;
 

@@ -27,6 +27,9 @@ impl Serve {
         if config.database.url.is_empty() {
             return Err("no database: set DATABASE_URL (or database.url), or use `violet dev`".into());
         }
+        if config.storage.url.is_empty() {
+            return Err("no place for files: set storage.url (VIOLET_STORAGE__URL) to a folder".into());
+        }
         let keypair = self.wallet.open()?.keypair()?;
         let stop = stop_signal()?;
         let server = Server::start(config, keypair).await?;

@@ -6,7 +6,7 @@ use sqlx::postgres::PgPoolOptions;
 use violet_chain::Keypair;
 
 use super::{Failure, WalletArgs, load, print};
-use crate::{app::App, config::Config, services::accounts, store::accounts::Role};
+use crate::{app::App, blobs::Blobs, config::Config, services::accounts, store::accounts::Role};
 
 pub(super) async fn migrate(file: Option<&Path>) -> Result<ExitCode, Failure> {
     let config = load(file)?;
@@ -29,8 +29,10 @@ async fn connect(config: &Config) -> Result<sqlx::PgPool, Failure> {
 async fn app(file: Option<&Path>) -> Result<App, Failure> {
     let config = load(file)?;
     let db = connect(&config).await?;
-    // Nothing is signed here; a server's own key stays where it is.
-    let (app, _inboxes) = App::new(config, db, Keypair::generate().0);
+    // Nothing is signed and no file is kept here; a server's own key stays where it is.
+    let folder = std::env::temp_dir();
+    let (app, _inboxes) =
+        App::new(config, db, Blobs::open(&folder.to_string_lossy())?, Keypair::generate().0)?;
     Ok(app)
 }
 

@@ -78,7 +78,24 @@ pub fn is_language(tag: &str) -> bool {
 /// Model ids that users of the original API send, whether or not somebody serves them right now.
 pub fn known_models(task_type: TaskType) -> &'static [&'static str] {
     match task_type {
-        TaskType::TextTranslation => &[
+        TaskType::Transcription | TaskType::VideoTranscription => &[
+            "openai/whisper-tiny",
+            "openai/whisper-base",
+            "openai/whisper-small",
+            "openai/whisper-medium",
+            "openai/whisper-large",
+            "openai/whisper-large-v2",
+        ],
+        TaskType::Tts => &[
+            "tts_models/multilingual/multi-dataset/xtts_v2",
+            "tts_models/multilingual/multi-dataset/your_tts",
+            "tts_models/en/ljspeech/tacotron2-DDC",
+            "tts_models/en/vctk/vits",
+        ],
+        TaskType::Summarization => {
+            &["facebook/bart-large-cnn", "facebook/bart-base", "google/pegasus-xsum", "t5-small"]
+        }
+        TaskType::TextTranslation | TaskType::DocumentTranslation => &[
             "facebook/mbart-large-50-many-to-many-mmt",
             "t5-small",
             "Helsinki-NLP/opus-mt-en-es",
@@ -88,6 +105,9 @@ pub fn known_models(task_type: TaskType) -> &'static [&'static str] {
         ],
     }
 }
+
+/// Voices that speech can be asked in; without one the engine takes its own.
+pub const VOICES: &[&str] = &["english_alice"];
 
 #[cfg(test)]
 mod tests {

@@ -59,6 +59,8 @@ typed_ids! {
     ApiKeyId,
     /// One piece of work handed to the subnet.
     TaskId,
+    /// A file in object storage.
+    FileId,
     /// Records that were committed and signed together.
     BatchId,
 }

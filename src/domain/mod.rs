@@ -2,13 +2,14 @@
 pub mod capability;
 pub mod consensus;
 mod ids;
+pub mod media;
 pub mod performance;
 pub mod records;
 pub mod routing;
 pub mod signing;
 pub mod task;
 
-pub use ids::{ApiKeyId, BatchId, OrganizationId, TaskId, UserId};
+pub use ids::{ApiKeyId, BatchId, FileId, OrganizationId, TaskId, UserId};
 pub use task::{Priority, TaskState, TaskType};
 
 use blake2::{Blake2b, Digest, digest::consts::U32};

@@ -33,38 +33,97 @@ pub const PENDING_LIMIT: Duration = Duration::from_secs(3600);
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "task_type", rename_all = "snake_case")]
 pub enum TaskType {
+    /// Speech becomes text.
+    #[codec(index = 0)]
+    Transcription,
+    /// Text becomes speech.
+    #[codec(index = 1)]
+    Tts,
+    /// A text becomes a shorter one.
+    #[codec(index = 2)]
+    Summarization,
     /// A text in one language becomes a text in another.
     #[codec(index = 3)]
     TextTranslation,
+    /// A document in one language becomes a text in another.
+    #[codec(index = 4)]
+    DocumentTranslation,
+    /// The speech of a video becomes text.
+    #[codec(index = 5)]
+    VideoTranscription,
 }
 
 impl TaskType {
     /// Every type, in the order of the documentation.
-    pub const ALL: &[Self] = &[Self::TextTranslation];
+    pub const ALL: &[Self] = &[
+        Self::Transcription,
+        Self::Tts,
+        Self::Summarization,
+        Self::TextTranslation,
+        Self::DocumentTranslation,
+        Self::VideoTranscription,
+    ];
 
     /// The name on the wire.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Transcription => "transcription",
+            Self::Tts => "tts",
+            Self::Summarization => "summarization",
             Self::TextTranslation => "text_translation",
+            Self::DocumentTranslation => "document_translation",
+            Self::VideoTranscription => "video_transcription",
         }
     }
 
-    /// What is usual for an input of `size` units, in milliseconds: half of the speed score is given at it.
+    /// What its input is.
+    pub fn input(self) -> InputKind {
+        match self {
+            Self::Tts | Self::Summarization | Self::TextTranslation => InputKind::Text,
+            Self::Transcription => InputKind::Audio,
+            Self::DocumentTranslation => InputKind::Document,
+            Self::VideoTranscription => InputKind::Video,
+        }
+    }
+
+    /// Whether it goes from one language to another.
+    pub fn is_translation(self) -> bool {
+        matches!(self, Self::TextTranslation | Self::DocumentTranslation)
+    }
+
+    /// What is usual for an input of `size`, in milliseconds: half of the speed score is given at it.
     ///
-    /// Sizes are characters for text. The constants are what the offline engines of the default set need
-    /// (a cold start of some hundred milliseconds, then about a millisecond a character).
+    /// Sizes are characters of text and bytes of files. The constants are what the offline engines of the default set
+    /// need on two cores: a cold start of some hundred milliseconds, a millisecond a character of translation, a fifth
+    /// of the playing time of 16 kHz audio (32 bytes a millisecond), a fraction of that of video.
     pub fn usual_millis(self, size: u64) -> u64 {
         match self {
             Self::TextTranslation => 500 + size,
+            Self::Summarization => 500 + size / 50,
+            Self::Tts => 500 + size / 2,
+            Self::Transcription => 1000 + size / 160,
+            Self::VideoTranscription => 2000 + size / 20,
+            Self::DocumentTranslation => 1500 + size / 10,
         }
     }
 
-    /// How long a miner has from assignment to answer.
+    /// How long a miner has from assignment to answer: forty times what is usual, at least a minute.
     pub fn deadline(self, size: u64) -> Duration {
-        match self {
-            Self::TextTranslation => Duration::from_secs(60) + Duration::from_millis(20 * size),
-        }
+        Duration::from_millis(40 * self.usual_millis(size)).max(Duration::from_secs(60))
     }
+}
+
+/// What a task's input is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputKind {
+    /// Text, kept with the task.
+    Text,
+    /// A file with sound.
+    Audio,
+    /// A file with moving pictures.
+    Video,
+    /// A PDF, DOCX or text file.
+    Document,
 }
 
 /// How urgent its owner says a task is. Ageing lifts old tasks, so nothing starves.

@@ -184,6 +184,11 @@ fn json(body: &[u8]) -> Result<HashMap<String, String>, ApiError> {
 }
 
 impl Fields {
+    /// Fields that came with a file.
+    pub(crate) fn new(fields: HashMap<String, String>) -> Self {
+        Self(fields)
+    }
+
     /// A field that must be there.
     pub(crate) fn required(&mut self, name: &'static str) -> Result<String, ApiError> {
         self.optional(name)

@@ -7,6 +7,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     extract::{Path, Query, Wait},
+    files::{Base, FileLink},
     principal::{Miner, MinerJson},
     problem::ApiError,
     signature,
@@ -19,7 +20,7 @@ use crate::{
         answering::{self, Answer, Receipt, Unused},
         sweeping,
     },
-    store::assignments::Mail,
+    store::{assignments::Mail, files::Input},
 };
 
 pub(super) fn router() -> OpenApiRouter<App> {
@@ -93,7 +94,12 @@ struct Assignment {
     /// The model asked for.
     requested_model: Option<String>,
     require_model: bool,
+    /// The voice wanted, for speech.
+    voice_name: Option<String>,
+    /// The input, when it is a text.
     input_text: Option<InputText>,
+    /// The input, when it is a file.
+    input_file: Option<FileLink>,
     assigned_at: DateTime<Utc>,
     /// An answer later than this does not count.
     deadline: DateTime<Utc>,
@@ -106,8 +112,8 @@ struct InputText {
     target_language: Option<String>,
 }
 
-impl From<Mail> for Assignment {
-    fn from(mail: Mail) -> Self {
+impl Assignment {
+    fn new(app: &App, base: &Base, mail: Mail) -> Self {
         let Mail {
             task_id,
             task_type,
@@ -116,25 +122,35 @@ impl From<Mail> for Assignment {
             target_language,
             requested_model,
             require_model,
-            text,
+            voice_name,
+            input,
             assigned_at,
             deadline,
         } = mail;
+        let (input_text, input_file) = match input {
+            Input::Text(text) => (
+                Some(InputText {
+                    text,
+                    source_language: source_language.clone(),
+                    target_language: target_language.clone(),
+                }),
+                None,
+            ),
+            Input::File(file) => (None, Some(FileLink::new(app, base, file))),
+        };
         Self {
             task_id,
             task_type,
             status: TaskState::Assigned,
             priority,
-            input_text: Some(InputText {
-                text,
-                source_language: source_language.clone(),
-                target_language: target_language.clone(),
-            }),
             source_language,
             target_language,
             model_id: requested_model.clone(),
             requested_model,
             require_model,
+            voice_name,
+            input_text,
+            input_file,
             assigned_at,
             deadline,
         }
@@ -147,6 +163,9 @@ struct Filter {
     /// `assigned`; anything else a miner cannot have open.
     #[serde(default = "assigned")]
     status: String,
+    /// Tasks that the miner has in hand, parted by commas; they are not delivered again.
+    #[serde(default)]
+    exclude: String,
 }
 
 fn assigned() -> String {
@@ -162,6 +181,7 @@ fn assigned() -> String {
 async fn list_miner_tasks(
     State(app): State<App>,
     Miner(caller): Miner,
+    base: Base,
     Path(uid): Path<u16>,
     Query(filter): Query<Filter>,
     Query(wait): Query<Wait>,
@@ -175,19 +195,26 @@ async fn list_miner_tasks(
         return Err(Error::invalid("status", "must be assigned").into());
     }
     let hotkey = caller.neuron.hotkey;
-    let mail = answering::mail(&app, hotkey, wait.duration()).await?;
+    let without: Vec<TaskId> = filter
+        .exclude
+        .split(',')
+        .filter(|id| !id.is_empty())
+        .map(|id| id.parse().map_err(|_| Error::invalid("exclude", "must be task ids parted by commas")))
+        .collect::<Result<_, _>>()?;
+    let mail = answering::mail(&app, hotkey, &without, wait.duration()).await?;
     let tasks: Vec<TaskId> = mail.iter().map(|mail| mail.task_id).collect();
     if !tasks.is_empty() {
         answering::note_seen(&app, hotkey, &tasks).await?;
     }
-    Ok(Body(mail.into_iter().map(Assignment::from).collect()))
+    Ok(Body(mail.into_iter().map(|mail| Assignment::new(&app, &base, mail)).collect()))
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct NewAnswer {
     task_id: TaskId,
-    /// For a text translation: `{"translated_text": "…"}`.
+    /// `{"transcript", "language"?, "confidence"?, "words"?}`, `{"summary"}`, `{"translated_text"}`, or
+    /// `{"file_id", "sha256", "media_type"}` of a file that was uploaded before.
     output: serde_json::Value,
     /// What ran.
     model_id: String,

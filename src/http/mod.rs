@@ -1,7 +1,9 @@
 //! The REST API: decodes, calls one service, encodes.
 mod accounts;
 mod audit;
+mod files;
 mod miners;
+mod results;
 mod submissions;
 mod system;
 mod tasks;
@@ -10,6 +12,7 @@ mod validators;
 mod extract;
 mod principal;
 mod problem;
+mod upload;
 
 use std::time::Duration;
 
@@ -53,15 +56,26 @@ const PATIENCE: Duration = Duration::from_secs(30);
 struct ApiDoc;
 
 /// Routes and their description are built together, so they cannot drift apart.
-fn routes() -> OpenApiRouter<App> {
+fn routes(usual: Duration, uploads: Duration) -> OpenApiRouter<App> {
+    let within = |limit| TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, limit);
+    let receiving = OpenApiRouter::new()
+        .merge(submissions::uploads())
+        .merge(files::uploads())
+        // Each has a limit of its own, enforced while the file is streamed.
+        .layer(DefaultBodyLimit::disable())
+        .layer(within(uploads));
     let api = OpenApiRouter::new()
         .merge(accounts::router())
         .merge(submissions::router())
         .merge(tasks::router())
+        .merge(results::router())
+        .merge(files::router())
         .merge(miners::router())
         .merge(validators::router())
         .merge(audit::router())
-        .merge(system::router());
+        .merge(system::router())
+        .layer(within(usual))
+        .merge(receiving);
     OpenApiRouter::with_openapi(ApiDoc::openapi())
         .merge(system::root())
         .nest("/api/v1", api)
@@ -69,21 +83,17 @@ fn routes() -> OpenApiRouter<App> {
 
 /// The API's description; needs no running service.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    routes().into_openapi()
+    routes(PATIENCE, PATIENCE).into_openapi()
 }
 
 /// The service that answers requests.
 pub fn router(app: App) -> Router {
-    let (router, openapi) = routes().split_for_parts();
-    let timeout = app.config.longest_wait() + PATIENCE;
+    let uploads = Duration::from_secs(app.config.server.upload_seconds);
+    let (router, openapi) = routes(app.config.longest_wait() + PATIENCE, uploads).split_for_parts();
 
     // Within a stack the first layer is the outermost. Two stacks: one long one sends the compiler exponential.
     let guards = ServiceBuilder::new()
         .layer(CatchPanicLayer::custom(problem::from_panic))
-        .layer(TimeoutLayer::with_status_code(
-            StatusCode::GATEWAY_TIMEOUT,
-            timeout,
-        ))
         .layer(DefaultBodyLimit::max(app.config.identity.signed_body_bytes));
     let observability = ServiceBuilder::new()
         .layer(SetSensitiveRequestHeadersLayer::new([

@@ -126,7 +126,7 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     })
 }
 
-async fn signed(parts: &Parts, app: &App, body_sha256: [u8; 32]) -> Result<Caller, ApiError> {
+pub(super) async fn signed(parts: &Parts, app: &App, body_sha256: [u8; 32]) -> Result<Caller, ApiError> {
     // Nested routers see a shortened path; what was signed is the one on the wire.
     let uri = parts
         .extensions

@@ -96,6 +96,18 @@ impl From<Error> for ApiError {
                     text,
                 )
             },
+            Error::UnsupportedMedia { field, .. } => Problem {
+                field: Some(field),
+                ..Problem::new(
+                    StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                    "/problems/unsupported-media",
+                    "Not a file that is taken here",
+                    text,
+                )
+            },
+            Error::Malformed(_) => {
+                Problem::new(StatusCode::BAD_REQUEST, "/problems/malformed-request", "Malformed request", text)
+            }
             Error::Unauthenticated(_) => Problem::new(
                 StatusCode::UNAUTHORIZED,
                 "/problems/unauthenticated",

@@ -7,6 +7,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     extract::{Path, Query, Wait},
+    files::{Base, FileLink},
     principal::Client,
     problem::ApiError,
 };
@@ -17,14 +18,13 @@ use crate::{
         sweeping,
         tasks::{self, Until, Whole},
     },
-    store::answers::Answer,
+    store::{answers::Answer, files::Input},
 };
 
 pub(super) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(get_task_status))
         .routes(routes!(get_task_responses))
-        .routes(routes!(get_text_translation_result))
         .routes(routes!(list_tasks))
         .routes(routes!(get_task))
         .routes(routes!(cancel_task))
@@ -32,14 +32,14 @@ pub(super) fn router() -> OpenApiRouter<App> {
 
 /// Where a task is.
 #[derive(Debug, Serialize, ToSchema)]
-struct Status {
+pub(super) struct Status {
     task_id: TaskId,
     status: TaskState,
     task_type: TaskType,
     priority: Priority,
     created_at: DateTime<Utc>,
     /// The uids drawn for it.
-    assigned_miners: Vec<i32>,
+    pub(super) assigned_miners: Vec<i32>,
     /// Valid answers so far.
     miner_responses: usize,
     required_miner_count: u8,
@@ -48,9 +48,9 @@ struct Status {
     /// When it ended.
     settled_at: Option<DateTime<Utc>>,
     /// Once ended: whether validators with more than half of the stake agreed on a verdict.
-    verified: Option<bool>,
+    pub(super) verified: Option<bool>,
     /// Why it failed, or why there is no verdict.
-    reason: Option<Reason>,
+    pub(super) reason: Option<Reason>,
     /// Part of all permitted stake that might judge it, 0 to 1; once ended.
     participation: Option<f64>,
 }
@@ -105,7 +105,7 @@ async fn get_task_status(
 
 /// A miner's answer.
 #[derive(Debug, Serialize, ToSchema)]
-struct Response {
+pub(super) struct Response {
     miner_uid: i32,
     #[schema(value_type = String)]
     hotkey: violet_chain::Hotkey,
@@ -119,9 +119,9 @@ struct Response {
     submitted_at: DateTime<Utc>,
     /// The validators' consensus, 0 to 1; once judged.
     #[serde(skip_serializing_if = "Option::is_none")]
-    accuracy_score: Option<f64>,
+    pub(super) accuracy_score: Option<f64>,
     /// One half at what is usual for such an input.
-    speed_score: f64,
+    pub(super) speed_score: f64,
     /// BLAKE2b-256 of the canonical answer, which the miner signed.
     digest: String,
     /// The miner's signature.
@@ -129,7 +129,7 @@ struct Response {
 }
 
 impl Response {
-    fn new(task_type: TaskType, size: u64, answer: &Answer) -> Self {
+    pub(super) fn new(task_type: TaskType, size: u64, answer: &Answer) -> Self {
         let millis = u64::try_from(answer.millis).unwrap_or(0);
         #[expect(clippy::cast_precision_loss, reason = "a fraction for people to read")]
         let speed = performance::speed(millis, task_type.usual_millis(size)) as f64 / performance::ONE as f64;
@@ -149,7 +149,7 @@ impl Response {
     }
 }
 
-fn seconds(answer: &Answer) -> f64 {
+pub(super) fn seconds(answer: &Answer) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "milliseconds of a task")]
     let millis = answer.millis as f64;
     millis / 1000.0
@@ -205,101 +205,6 @@ async fn get_task_responses(
     }))
 }
 
-/// The result of a text translation.
-#[derive(Debug, Serialize, ToSchema)]
-struct TextTranslationResult {
-    success: bool,
-    task_id: TaskId,
-    status: TaskState,
-    task_type: TaskType,
-    /// Whether there is an answer.
-    available: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    translated_text: Option<String>,
-    source_language: String,
-    target_language: Option<String>,
-    /// The model asked for.
-    requested_model: Option<String>,
-    /// The model that ran.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    model_id: Option<String>,
-    /// The program that ran it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    engine: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    miner_uid: Option<i32>,
-    /// Seconds from assignment to arrival, measured by the server.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    processing_time: Option<f64>,
-    /// The validators' consensus, 0 to 1; once judged.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    accuracy_score: Option<f64>,
-    /// One half at what is usual for such an input.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    speed_score: Option<f64>,
-    /// Once ended: whether validators with more than half of the stake agreed on a verdict.
-    verified: Option<bool>,
-    /// Why it failed, or why there is no verdict.
-    reason: Option<Reason>,
-    created_at: DateTime<Utc>,
-    progress: Progress,
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-struct Progress {
-    assigned_miners: Vec<i32>,
-    miner_responses: usize,
-    required_miner_count: u8,
-}
-
-/// Read the result of a text translation; `wait` holds the answer until there is one.
-///
-/// The first valid answer is there before the validators have judged; later it is the judged best.
-#[utoipa::path(
-    get, path = "/text-translation/{task_id}/result", tag = "tasks", params(("task_id" = TaskId, Path), Wait),
-    responses((status = 200, description = "The result, or how far it is", body = TextTranslationResult), ApiError)
-)]
-async fn get_text_translation_result(
-    State(app): State<App>,
-    client: Client,
-    Path(id): Path<TaskId>,
-    Query(wait): Query<Wait>,
-) -> Result<Body<TextTranslationResult>, ApiError> {
-    let whole = tasks::read(&app, client.organization, id, Until::Answered, wait.duration()).await?;
-    let status = Status::from(&whole);
-    let best = whole.best();
-    let response = best.map(|answer| Response::new(whole.task.task_type, whole.task.input_size, answer));
-    let task = &whole.task;
-    Ok(Body(TextTranslationResult {
-        success: best.is_some(),
-        task_id: id,
-        status: task.state,
-        task_type: task.task_type,
-        available: best.is_some(),
-        translated_text: best
-            .and_then(|answer| answer.output.get("translated_text"))
-            .and_then(|text| text.as_str())
-            .map(ToOwned::to_owned),
-        source_language: task.source_language.clone(),
-        target_language: task.target_language.clone(),
-        requested_model: task.requested_model.clone(),
-        model_id: best.map(|answer| answer.model_id.clone()),
-        engine: best.map(|answer| answer.engine.clone()),
-        miner_uid: best.map(|answer| answer.uid),
-        processing_time: best.map(seconds),
-        accuracy_score: response.as_ref().and_then(|response| response.accuracy_score),
-        speed_score: response.as_ref().map(|response| response.speed_score),
-        verified: status.verified,
-        reason: status.reason,
-        created_at: task.accepted_at,
-        progress: Progress {
-            assigned_miners: status.assigned_miners,
-            miner_responses: whole.answers.len(),
-            required_miner_count: task.required_miner_count,
-        },
-    }))
-}
-
 /// A task in a list.
 #[derive(Debug, Serialize, ToSchema)]
 struct Task {
@@ -317,6 +222,8 @@ struct Task {
     completed_at: Option<DateTime<Utc>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     input_text: Option<InputText>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    input_file: Option<FileLink>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -341,6 +248,7 @@ impl From<&tasks::Task> for Task {
             created_at: task.accepted_at,
             completed_at: task.end.as_ref().map(|end| end.at).or(task.done_at),
             input_text: None,
+            input_file: None,
         }
     }
 }
@@ -382,18 +290,19 @@ async fn list_tasks(
 async fn get_task(
     State(app): State<App>,
     client: Client,
+    base: Base,
     Path(id): Path<TaskId>,
 ) -> Result<Body<Task>, ApiError> {
     let task = tasks::get(&app, client.organization, id).await?;
-    let text = tasks::text(&app, &task).await?;
-    let input_text = text.map(|text| InputText {
-        text,
-        source_language: task.source_language.clone(),
-    });
-    Ok(Body(Task {
-        input_text,
-        ..Task::from(&task)
-    }))
+    let mut shown = Task::from(&task);
+    match tasks::input(&app, id).await? {
+        Some(Input::Text(text)) => {
+            shown.input_text = Some(InputText { text, source_language: task.source_language.clone() });
+        }
+        Some(Input::File(file)) => shown.input_file = Some(FileLink::new(&app, &base, file)),
+        None => {}
+    }
+    Ok(Body(shown))
 }
 
 #[derive(Debug, Serialize, ToSchema)]

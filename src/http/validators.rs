@@ -8,6 +8,7 @@ use violet_chain::Hotkey;
 
 use super::{
     extract::{Query, Wait},
+    files::{Base, FileLink},
     principal::{Validator, ValidatorJson},
     problem::ApiError,
     signature,
@@ -15,8 +16,11 @@ use super::{
 use crate::{
     app::App,
     domain::{TaskId, TaskType, consensus},
-    services::evaluating::{self, Evaluation, Receipt, Refused, ToJudge},
-    store::evaluations::{Parts, Score},
+    services::evaluating::{self, Evaluation, Judged, Receipt, Refused, ToJudge},
+    store::{
+        evaluations::{Parts, Score},
+        files::Input,
+    },
 };
 
 pub(super) fn router() -> OpenApiRouter<App> {
@@ -40,7 +44,10 @@ struct Task {
     source_language: String,
     target_language: Option<String>,
     requested_model: Option<String>,
-    input_text: InputText,
+    /// The input, when it is a text.
+    input_text: Option<InputText>,
+    /// The input, when it is a file.
+    input_file: Option<FileLink>,
     done_at: DateTime<Utc>,
     /// Later evaluations do not count.
     deadline: DateTime<Utc>,
@@ -61,6 +68,8 @@ struct Answer {
     model_id: String,
     engine: String,
     digest: String,
+    /// The file of the answer, when it has one.
+    file: Option<FileLink>,
     /// From assignment to arrival, measured by the server.
     seconds: f64,
     /// What is usual for such an input.
@@ -72,30 +81,34 @@ fn seconds(millis: i64) -> f64 {
     millis as f64 / 1000.0
 }
 
-impl From<ToJudge> for Task {
-    fn from(to_judge: ToJudge) -> Self {
+impl Task {
+    fn new(app: &App, base: &Base, to_judge: ToJudge) -> Self {
         let ToJudge { task, answers } = to_judge;
-        let usual = task
-            .task_type
-            .usual_millis(u64::try_from(task.input_size).unwrap_or(0));
+        let usual = task.task_type.usual_millis(u64::try_from(task.input_size).unwrap_or(0));
+        let (input_text, input_file) = match task.input {
+            Input::Text(text) => (Some(InputText { text }), None),
+            Input::File(file) => (None, Some(FileLink::new(app, base, file))),
+        };
         Self {
             task_id: task.task_id,
             task_type: task.task_type,
             source_language: task.source_language,
             target_language: task.target_language,
             requested_model: task.requested_model,
-            input_text: InputText { text: task.text },
+            input_text,
+            input_file,
             done_at: task.done_at,
             deadline: task.done_at + consensus::DEADLINE,
             answers: answers
                 .into_iter()
-                .map(|answer| Answer {
+                .map(|Judged { answer, file }| Answer {
                     hotkey: answer.hotkey,
                     uid: answer.uid,
                     output: answer.output,
                     model_id: answer.model_id,
                     engine: answer.engine,
                     digest: hex::encode(answer.digest),
+                    file: file.map(|file| FileLink::new(app, base, file)),
                     seconds: seconds(answer.millis),
                     usual_seconds: seconds(i64::try_from(usual).unwrap_or(i64::MAX)),
                 })
@@ -112,10 +125,11 @@ impl From<ToJudge> for Task {
 async fn list_validator_tasks(
     State(app): State<App>,
     Validator(caller): Validator,
+    base: Base,
     Query(wait): Query<Wait>,
 ) -> Result<Body<Finished>, ApiError> {
     let tasks = evaluating::waiting_for(&app, caller.neuron.hotkey, wait.duration()).await?;
-    let tasks: Vec<Task> = tasks.into_iter().map(Task::from).collect();
+    let tasks: Vec<Task> = tasks.into_iter().map(|task| Task::new(&app, &base, task)).collect();
     Ok(Body(Finished {
         success: true,
         count: tasks.len(),

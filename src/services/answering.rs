@@ -6,9 +6,9 @@ use violet_chain::{Hotkey, verify};
 
 use crate::{
     app::App,
-    domain::{TaskId, TaskType, capability::Offer, performance::Performance, signing},
+    domain::{TaskId, capability::Offer, performance::Performance, signing},
     error::{Error, Result},
-    services::{batch::Write, hub::Topic, identity::Caller},
+    services::{batch::Write, hub::Topic, identity::Caller, outputs},
     store::{
         self,
         answers::NewAnswer,
@@ -92,15 +92,15 @@ pub async fn heartbeat(
     })
 }
 
-/// The open assignments of a miner; waits up to `wait` for the first.
+/// The open assignments of a miner but for those that it says it has; waits up to `wait` for the first.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn mail(app: &App, hotkey: Hotkey, wait: Duration) -> Result<Vec<Mail>> {
+pub async fn mail(app: &App, hotkey: Hotkey, without: &[TaskId], wait: Duration) -> Result<Vec<Mail>> {
     let waiter = app.hub.waiter(Topic::Miner(hotkey));
     let found = waiter
         .until(wait.min(app.config.longest_wait()), || async {
-            let mail = store::assignments::mail(&app.db, app.config.netuid, hotkey, MAIL).await?;
+            let mail = store::assignments::mail(&app.db, app.config.netuid, hotkey, without, MAIL).await?;
             Ok::<_, Error>((!mail.is_empty()).then_some(mail))
         })
         .await?
@@ -198,7 +198,7 @@ pub async fn answer(app: &App, caller: &Caller, answer: Answer) -> Result<Receip
             "is not the hotkey's over this answer",
         ));
     }
-    check_output(app, standing.task_type, &answer.output)?;
+    outputs::check(app, standing.task_type, answer.task, hotkey, &answer.output).await?;
     let receipt = app
         .answering
         .submit(NewAnswer {
@@ -233,35 +233,6 @@ fn canonical(answer: &Answer) -> Result<Vec<u8>> {
     let whole = serde_json::json!({ "engine": engine, "model_id": model_id, "output": output });
     serde_json_canonicalizer::to_vec(&whole)
         .map_err(|error| Error::invalid("output", format!("has no canonical form: {error}")))
-}
-
-/// The largest text that an answer may have, for each byte of the limit of an input.
-const GROWTH: usize = 8;
-
-fn check_output(app: &App, task_type: TaskType, output: &serde_json::Value) -> Result<()> {
-    match task_type {
-        TaskType::TextTranslation => {
-            let object = output.as_object().filter(|object| object.len() == 1);
-            let text = object
-                .and_then(|object| object.get("translated_text"))
-                .and_then(|text| text.as_str())
-                .ok_or_else(|| Error::invalid("output", "must be {\"translated_text\": \"…\"}"))?;
-            if text.trim().is_empty() || text.contains('\0') {
-                return Err(Error::invalid(
-                    "output",
-                    "translated_text must not be empty or hold NUL characters",
-                ));
-            }
-            let most = GROWTH * app.config.tasks.text_bytes;
-            if text.len() > most {
-                return Err(Error::invalid(
-                    "output",
-                    format!("translated_text must have at most {most} bytes"),
-                ));
-            }
-            Ok(())
-        }
-    }
 }
 
 /// Stores answers in groups, and what they say about their miners.

@@ -30,6 +30,8 @@ pub struct Request {
     pub capability: Capability,
     /// In the units of its type.
     pub input_size: u64,
+    /// In bytes: engines have limits.
+    pub input_bytes: u64,
     /// How many draws the task had before.
     pub draw: u32,
     /// The slots to fill, with the number of this attempt at each.
@@ -64,9 +66,11 @@ pub async fn draw(app: &App, request: &Request) -> Result<Option<Drawn>> {
         .candidates
         .iter()
         .filter(|candidate| {
-            miners
-                .get(&candidate.hotkey)
-                .is_none_or(|miner| !miner.available || miner.free() == 0)
+            miners.get(&candidate.hotkey).is_none_or(|miner| {
+                !miner.available
+                    || miner.free() == 0
+                    || !miner.takes(&request.capability, request.input_bytes)
+            })
         })
         .map(|candidate| candidate.uid)
         .collect();
@@ -201,6 +205,7 @@ pub(crate) fn request_of(open: &Open, slots: Vec<(u8, u8)>, earlier: Excluded) -
             open.required_model.as_ref(),
         ),
         input_size: u64::try_from(open.input_size).unwrap_or(0),
+        input_bytes: u64::try_from(open.input_bytes).unwrap_or(0),
         draw: u32::try_from(open.draws).unwrap_or(0),
         slots,
         earlier,

@@ -7,11 +7,12 @@ use crate::{
     app::App,
     domain::{TaskId, signing},
     error::{Error, Result},
-    services::{batch::Write, hub::Topic, identity::Caller},
+    services::{batch::Write, hub::Topic, identity::Caller, outputs},
     store::{
         self,
         answers::Answer,
         evaluations::{Finished, NewEvaluation, Score},
+        files::Reference,
     },
 };
 
@@ -25,7 +26,16 @@ pub struct ToJudge {
     /// The task.
     pub task: Finished,
     /// In the order of arrival.
-    pub answers: Vec<Answer>,
+    pub answers: Vec<Judged>,
+}
+
+/// An answer to be judged.
+#[derive(Debug)]
+pub struct Judged {
+    /// The answer.
+    pub answer: Answer,
+    /// Its file, when it has one.
+    pub file: Option<Reference>,
 }
 
 /// The tasks that a validator has not judged; waits up to `wait` for the first.
@@ -43,7 +53,14 @@ pub async fn waiting_for(app: &App, validator: Hotkey, wait: Duration) -> Result
         .unwrap_or_default();
     let mut all = Vec::with_capacity(found.len());
     for task in found {
-        let answers = store::answers::of_task(&app.db, task.task_id).await?;
+        let mut answers = Vec::new();
+        for answer in store::answers::of_task(&app.db, task.task_id).await? {
+            let file = match outputs::file(task.task_type, &answer.output) {
+                Some(id) => store::files::find(&app.db, id).await?.map(Into::into),
+                None => None,
+            };
+            answers.push(Judged { answer, file });
+        }
         all.push(ToJudge { task, answers });
     }
     Ok(all)

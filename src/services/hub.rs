@@ -16,6 +16,9 @@ use crate::domain::TaskId;
 /// Whoever waits looks again after this long even if nothing woke it.
 pub const POLL: Duration = Duration::from_secs(2);
 
+/// Wake-ups that wait to be told to the other replicas.
+const WAITING: usize = 10_000;
+
 /// What is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Topic {
@@ -64,13 +67,13 @@ impl Topic {
 pub struct Hub {
     closing: CancellationToken,
     waiting: Mutex<HashMap<Topic, Arc<Notify>>>,
-    others: mpsc::UnboundedSender<Topic>,
+    others: mpsc::Sender<Topic>,
 }
 
 impl Hub {
     /// A hub, and what it wants told to the other replicas.
-    pub fn new() -> (Self, mpsc::UnboundedReceiver<Topic>) {
-        let (others, outbox) = mpsc::unbounded_channel();
+    pub fn new() -> (Self, mpsc::Receiver<Topic>) {
+        let (others, outbox) = mpsc::channel(WAITING);
         (
             Self {
                 closing: CancellationToken::new(),
@@ -89,8 +92,8 @@ impl Hub {
     /// Wakes whoever waits for `topic`, here and on the other replicas.
     pub fn wake(&self, topic: Topic) {
         self.wake_here(topic);
-        // The receiver lives as long as the process; when it is gone, nobody is left to wake.
-        let _ = self.others.send(topic);
+        // When too much is waiting, the others find it at their next poll.
+        let _ = self.others.try_send(topic);
     }
 
     /// Wakes whoever waits in this process.

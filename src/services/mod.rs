@@ -8,11 +8,13 @@ pub mod roster;
 pub mod snapshots;
 
 pub mod drawing;
+pub mod files;
 pub mod submitting;
 
 pub mod accepting;
 pub mod answering;
 pub mod evaluating;
+pub mod outputs;
 pub mod settling;
 pub mod sweeping;
 

@@ -63,6 +63,11 @@ impl Miner {
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| open.checked_sub(1));
     }
 
+    /// Whether an engine of its does tasks of this capability with an input of so many bytes.
+    pub fn takes(&self, capability: &Capability, input_bytes: u64) -> bool {
+        self.offers.iter().any(|offer| offer.serves(capability) && input_bytes <= offer.max_input_bytes)
+    }
+
     fn performance(&self, task_type: TaskType) -> Performance {
         self.performance.get(&task_type).copied().unwrap_or_default()
     }

@@ -1,28 +1,59 @@
 //! Submitting tasks: what is taken, what is refused and why.
+use codec::Encode;
+
 use crate::{
     app::App,
     domain::{
-        OrganizationId, Priority, TaskId, TaskType, UserId, blake2b_256,
-        capability::{self, LONGEST_MODEL},
+        FileId, OrganizationId, Priority, TaskId, TaskType, UserId, blake2b_256,
+        capability::{self, LONGEST_MODEL, VOICES},
         routing::{self, Excluded},
         task::{DEFAULT_MINERS, MOST_MINERS},
     },
     error::{Error, Result},
-    services::{accepting::Submission, drawing, roster},
-    store::submissions::{NewKey, NewTask},
+    services::{
+        accepting::{self, Accepted, Submission},
+        drawing,
+        files::{self, Received},
+        roster,
+    },
+    store::{
+        self,
+        files::Input,
+        submissions::{InputFile, NewKey, NewTask},
+    },
 };
 
 const LONGEST_ENTROPY: usize = 255;
 
 /// What a user asks for, as it came.
+#[derive(Debug)]
+pub struct Asked {
+    /// The type of the task.
+    pub task_type: TaskType,
+    /// What is to be worked on.
+    pub content: Content,
+    /// Its language; English unless it says so, but for translations.
+    pub source_language: Option<String>,
+    /// The language wanted, for translations.
+    pub target_language: Option<String>,
+    /// The voice wanted, for speech.
+    pub voice_name: Option<String>,
+    /// Everything that all types have.
+    pub options: Options,
+}
+
+/// What is to be worked on.
+#[derive(Debug)]
+pub enum Content {
+    /// A text.
+    Text(String),
+    /// A file that was received.
+    File(Received),
+}
+
+/// What every task may be submitted with.
 #[derive(Debug, Default)]
-pub struct TextTask {
-    /// The text.
-    pub text: String,
-    /// Its language.
-    pub source_language: String,
-    /// The language wanted.
-    pub target_language: String,
+pub struct Options {
     /// low, normal, high or urgent.
     pub priority: Option<String>,
     /// A preference, or the only model that will do.
@@ -53,47 +84,67 @@ pub struct Taken {
     pub task: TaskId,
     /// Miners drawn for it so far.
     pub assigned: usize,
+    /// The language of the input.
+    pub source_language: String,
+    /// The language wanted.
+    pub target_language: Option<String>,
+    /// The model asked for.
+    pub model_id: Option<String>,
+    /// The file of the task; another one than was sent when the request is a repeated one.
+    pub file: Option<FileId>,
     /// Characters of the text as it came.
     pub text_length: usize,
     /// Words, parted by white space.
     pub word_count: usize,
 }
 
-/// Accepts a text translation: checked, drawn for and durable.
+/// Accepts a task: checked, drawn for and durable.
 ///
 /// # Errors
-/// 422 for a field that is off, 413 for a text over the limit, 422 when nobody serves the pair or the model.
-pub async fn text_translation(app: &App, owner: Owner, asked: TextTask) -> Result<Taken> {
-    let task_type = TaskType::TextTranslation;
-    let source = language("source_language", &asked.source_language)?;
-    let target = language("target_language", &asked.target_language)?;
-    if source == target {
-        return Err(Error::invalid(
-            "target_language",
-            "must differ from source_language",
-        ));
+/// 422 for a field that is off, 413 for a text over the limit, 422 when nobody serves the language or the model. A file
+/// of a refused task does not stay.
+pub async fn submit(app: &App, owner: Owner, asked: Asked) -> Result<Taken> {
+    let file = match &asked.content {
+        Content::File(file) => Some(file.id),
+        Content::Text(_) => None,
+    };
+    let done = checked(app, owner, asked).await;
+    let is_new = done.as_ref().is_ok_and(|(_, is_new)| *is_new);
+    if let Some(file) = file.filter(|_| !is_new) {
+        files::discard(app, file).await;
     }
-    let text = checked_text(app, &asked.text)?;
-    let priority = priority(asked.priority.as_deref())?;
-    let required = miners(asked.required_miner_count)?;
-    let model = model(app, task_type, asked.model_id.as_deref(), asked.require_model)?;
-    let entropy = entropy(asked.idempotency_key.as_deref(), asked.nonce.as_deref())?;
-    let wanted = drawing::capability(
-        task_type,
-        &source,
-        Some(&target),
-        model.as_ref().filter(|_| asked.require_model),
-    );
+    done.map(|(taken, _)| taken)
+}
+
+async fn checked(app: &App, owner: Owner, asked: Asked) -> Result<(Taken, bool)> {
+    let Asked { task_type, content, source_language, target_language, voice_name, options } = asked;
+    let (source, target) = languages(task_type, source_language.as_deref(), target_language.as_deref())?;
+    let voice_name = voice(voice_name)?;
+    let (raw_length, text, file) = match content {
+        Content::Text(text) => (text.chars().count(), Some(checked_text(app, &text)?.to_owned()), None),
+        Content::File(file) => (0, None, Some(file)),
+    };
+    let word_count = text.as_deref().map_or(0, |text| text.split_whitespace().count());
+    let priority = priority(options.priority.as_deref())?;
+    let required = miners(options.required_miner_count)?;
+    let model = model(app, task_type, options.model_id.as_deref(), options.require_model)?;
+    let entropy = entropy(options.idempotency_key.as_deref(), options.nonce.as_deref())?;
+    let required_model = model.as_ref().filter(|_| options.require_model);
+    let wanted = drawing::capability(task_type, &source, target.as_ref(), required_model);
     require_served(app, &wanted)?;
 
-    let input_digest = input_digest(task_type, &source, Some(&target), text);
+    let content = text.as_deref().map(str::as_bytes).or(file.as_ref().map(|file| &file.sha256[..]));
+    let input_digest =
+        input_digest(task_type, &source, target.as_ref(), voice_name.as_ref(), content.unwrap_or_default());
     let netuid = app.config.netuid;
-    let request_digest = routing::request_digest(
-        netuid,
-        owner.organization.bytes(),
-        entropy.as_bytes(),
-        input_digest,
-    );
+    let request_digest =
+        routing::request_digest(netuid, owner.organization.bytes(), entropy.as_bytes(), input_digest);
+    let file_id = file.as_ref().map(|file| file.id);
+    let input_size = match (&text, &file) {
+        (Some(text), _) => text.chars().count() as u64,
+        (None, Some(file)) => file.size,
+        (None, None) => 0,
+    };
     let task = NewTask {
         task_id: TaskId::new(),
         netuid,
@@ -101,36 +152,53 @@ pub async fn text_translation(app: &App, owner: Owner, asked: TextTask) -> Resul
         user_id: owner.user,
         task_type,
         priority,
-        source_language: source,
-        target_language: Some(target),
-        requested_model: model,
-        require_model: asked.require_model,
+        source_language: source.clone(),
+        target_language: target.clone(),
+        requested_model: model.clone(),
+        require_model: options.require_model,
         required_miner_count: required,
-        input_size: text.chars().count() as u64,
+        input_size,
         input_digest,
         request_digest,
         client_entropy: entropy.into_bytes(),
-        text: text.to_owned(),
+        voice_name,
+        text,
+        file: file.map(|file| InputFile {
+            file_id: file.id,
+            object_key: file.object_key(),
+            file_name: file.name,
+            media_type: file.media_type.to_owned(),
+            size: file.size,
+            sha256: file.sha256,
+        }),
     };
-    let text_length = asked.text.chars().count();
-    let word_count = text.split_whitespace().count();
-    let key = asked.idempotency_key.map(|key| NewKey {
+    let key = options.idempotency_key.map(|key| NewKey {
         organization_id: owner.organization,
         fingerprint: fingerprint(&task),
         key,
         task_id: task.task_id,
     });
     let accepted = accept(app, task, key, wanted).await?;
-    let assigned = match accepted.assigned {
-        Some(assigned) => assigned,
-        None => crate::store::tasks::drawn(&app.db, accepted.task).await?.len(),
+    let (assigned, file) = if let Some(assigned) = accepted.assigned {
+        (assigned, file_id)
+    } else {
+        let file = match store::files::input(&app.db, accepted.task).await? {
+            Some(Input::File(file)) => Some(file.file_id),
+            Some(Input::Text(_)) | None => None,
+        };
+        (store::tasks::drawn(&app.db, accepted.task).await?.len(), file)
     };
-    Ok(Taken {
+    let taken = Taken {
         task: accepted.task,
         assigned,
-        text_length,
+        file,
+        source_language: source,
+        target_language: target,
+        model_id: model,
+        text_length: raw_length,
         word_count,
-    })
+    };
+    Ok((taken, accepted.assigned.is_some()))
 }
 
 async fn accept(
@@ -138,14 +206,11 @@ async fn accept(
     task: NewTask,
     key: Option<NewKey>,
     capability: capability::Capability,
-) -> Result<crate::services::accepting::Accepted> {
+) -> Result<Accepted> {
     if let Some(key) = &key {
         // A repeated request is told apart before anything is drawn for it; a race is settled by the commit.
-        if crate::store::submissions::find_key(&app.db, key.organization_id, &key.key)
-            .await?
-            .is_some()
-        {
-            return crate::services::accepting::repeated(app, key).await;
+        if store::submissions::find_key(&app.db, key.organization_id, &key.key).await?.is_some() {
+            return accepting::repeated(app, key).await;
         }
     }
     let request = drawing::Request {
@@ -154,6 +219,7 @@ async fn accept(
         client_entropy: !task.client_entropy.is_empty(),
         capability,
         input_size: task.input_size,
+        input_bytes: task.input_bytes(),
         draw: 0,
         slots: (0..task.required_miner_count).map(|slot| (slot, 1)).collect(),
         earlier: Excluded::default(),
@@ -162,23 +228,21 @@ async fn accept(
     app.accepting.submit(Submission { task, key, drawn }).await
 }
 
-/// BLAKE2b-256 of SCALE("violet/input/1", type, source language, target language, text): what the draw is tied to.
-fn input_digest(task_type: TaskType, source: &str, target: Option<&String>, text: &str) -> [u8; 32] {
-    use codec::Encode;
-    blake2b_256(&[&("violet/input/1", task_type, source, target, text).encode()])
+/// BLAKE2b-256 of SCALE("violet/input/1", type, source language, target language, voice, content): what the draw is
+/// tied to. The content is the text in UTF-8, or the SHA-256 of the file.
+fn input_digest(
+    task_type: TaskType,
+    source: &str,
+    target: Option<&String>,
+    voice: Option<&String>,
+    content: &[u8],
+) -> [u8; 32] {
+    blake2b_256(&[&("violet/input/1", task_type, source, target, voice, content).encode()])
 }
 
 /// What must be the same when a key is used again.
 fn fingerprint(task: &NewTask) -> [u8; 32] {
-    use codec::Encode;
-    let NewTask {
-        priority,
-        requested_model,
-        require_model,
-        required_miner_count,
-        input_digest,
-        ..
-    } = task;
+    let NewTask { priority, requested_model, require_model, required_miner_count, input_digest, .. } = task;
     blake2b_256(&[&(
         "violet/fingerprint/1",
         input_digest,
@@ -188,6 +252,36 @@ fn fingerprint(task: &NewTask) -> [u8; 32] {
         required_miner_count,
     )
         .encode()])
+}
+
+/// The languages of a task of this type.
+fn languages(
+    task_type: TaskType,
+    source: Option<&str>,
+    target: Option<&str>,
+) -> Result<(String, Option<String>)> {
+    if !task_type.is_translation() {
+        return Ok((language("source_language", source.unwrap_or("en"))?, None));
+    }
+    let given = |field, tag: Option<&str>| match tag {
+        Some(tag) => language(field, tag),
+        None => Err(Error::invalid(field, "is required")),
+    };
+    let source = given("source_language", source)?;
+    let target = given("target_language", target)?;
+    if source == target {
+        return Err(Error::invalid("target_language", "must differ from source_language"));
+    }
+    Ok((source, Some(target)))
+}
+
+fn voice(name: Option<String>) -> Result<Option<String>> {
+    match name.filter(|name| !name.is_empty()) {
+        Some(name) if !VOICES.contains(&name.as_str()) => {
+            Err(Error::invalid("voice_name", format!("must be one of {}", VOICES.join(", "))))
+        }
+        name => Ok(name),
+    }
 }
 
 fn checked_text<'a>(app: &App, text: &'a str) -> Result<&'a str> {
@@ -334,6 +428,6 @@ fn entropy(key: Option<&str>, nonce: Option<&str>) -> Result<String> {
 pub async fn forget_keys(app: &App) -> Result<()> {
     #[expect(clippy::cast_precision_loss, reason = "seconds of a setting")]
     let life = app.config.tasks.idempotency_seconds as f64;
-    crate::store::submissions::delete_old_keys(&app.db, life).await?;
+    store::submissions::delete_old_keys(&app.db, life).await?;
     Ok(())
 }

@@ -3,10 +3,10 @@ use std::time::Duration;
 
 use crate::{
     app::App,
-    domain::{OrganizationId, TaskId, TaskType},
+    domain::{OrganizationId, TaskId},
     error::{Error, Result},
     services::hub::Topic,
-    store::{self, answers::Answer, tasks::Drawn},
+    store::{self, answers::Answer, files::Input, tasks::Drawn},
 };
 
 pub use crate::store::tasks::{End, Task};
@@ -95,12 +95,10 @@ pub async fn list(
     Ok(store::tasks::page(&app.db, organization, before, limit.into()).await?)
 }
 
-/// The text that a task was submitted with.
+/// What a task was submitted with.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn text(app: &App, task: &Task) -> Result<Option<String>> {
-    match task.task_type {
-        TaskType::TextTranslation => Ok(store::tasks::text(&app.db, task.task_id).await?),
-    }
+pub async fn input(app: &App, task: TaskId) -> Result<Option<Input>> {
+    Ok(store::files::input(&app.db, task).await?)
 }

@@ -12,18 +12,16 @@ const LARGEST: usize = 7000;
 /// When the database does not answer.
 pub async fn tell(app: &App, topics: impl Iterator<Item = Topic>) -> Result<()> {
     let names: BTreeSet<String> = topics.map(Topic::name).collect();
-    let mut payload = String::new();
+    let mut payload = app.replica.clone();
     for name in names {
         if payload.len() + name.len() >= LARGEST {
             store::wake::notify(&app.db, &payload).await?;
-            payload.clear();
+            payload.truncate(app.replica.len());
         }
-        if !payload.is_empty() {
-            payload.push(',');
-        }
+        payload.push(',');
         payload.push_str(&name);
     }
-    if !payload.is_empty() {
+    if payload.len() > app.replica.len() {
         store::wake::notify(&app.db, &payload).await?;
     }
     Ok(())

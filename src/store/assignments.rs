@@ -4,7 +4,8 @@ use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 use violet_chain::Hotkey;
 
-use crate::domain::{Priority, TaskId, TaskType};
+use super::files::{Input, InputColumns};
+use crate::domain::{FileId, Priority, TaskId, TaskType};
 
 /// How an assignment ended that brought no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type, serde::Serialize)]
@@ -32,27 +33,32 @@ pub struct Mail {
     pub target_language: Option<String>,
     pub requested_model: Option<String>,
     pub require_model: bool,
-    pub text: String,
+    pub voice_name: Option<String>,
+    pub input: Input,
     pub assigned_at: DateTime<Utc>,
     pub deadline: DateTime<Utc>,
 }
 
-/// The open assignments of a miner, most urgent first.
+/// The open assignments of a miner but for those in `without`, most urgent first.
 pub(crate) async fn mail(
     db: impl PgExecutor<'_>,
     netuid: u16,
     hotkey: Hotkey,
+    without: &[TaskId],
     limit: i64,
 ) -> Result<Vec<Mail>, sqlx::Error> {
-    sqlx::query_as!(
-        Mail,
+    let without: Vec<Uuid> = without.iter().map(|id| (*id).into()).collect();
+    let rows = sqlx::query!(
         r#"
         select a.task_id as "task_id: TaskId", t.task_type, t.priority, t.source_language, t.target_language,
-               t.requested_model, t.require_model, c.text, a.assigned_at, a.deadline
+               t.requested_model, t.require_model, t.voice_name, a.assigned_at, a.deadline,
+               c.text as "text?", f.file_id as "file_id?: FileId", f.file_name as "file_name?",
+               f.media_type as "media_type?", f.size as "size?", f.sha256 as "sha256?"
         from task_assignments a
         join tasks t on t.task_id = a.task_id
-        join text_content c on c.task_id = a.task_id
-        where a.hotkey = $1 and a.netuid = $2 and a.deadline > now()
+        left join text_content c on c.task_id = a.task_id
+        left join files f on f.file_id = t.input_file_id
+        where a.hotkey = $1 and a.netuid = $2 and a.deadline > now() and a.task_id <> all($4)
         order by a.assigned_at - (array_position(enum_range(null::task_priority), t.priority) * interval '60 s'),
                  a.task_id
         limit $3
@@ -60,9 +66,35 @@ pub(crate) async fn mail(
         &hotkey.0[..],
         i32::from(netuid),
         limit,
+        &without,
     )
     .fetch_all(db)
-    .await
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(Mail {
+                task_id: row.task_id,
+                task_type: row.task_type,
+                priority: row.priority,
+                source_language: row.source_language,
+                target_language: row.target_language,
+                requested_model: row.requested_model,
+                require_model: row.require_model,
+                voice_name: row.voice_name,
+                assigned_at: row.assigned_at,
+                deadline: row.deadline,
+                input: InputColumns {
+                    text: row.text,
+                    file_id: row.file_id,
+                    file_name: row.file_name,
+                    media_type: row.media_type,
+                    size: row.size,
+                    sha256: row.sha256,
+                }
+                .try_into()?,
+            })
+        })
+        .collect()
 }
 
 /// Notes that miners were handed their mail.

@@ -4,7 +4,8 @@ use sqlx::{PgConnection, PgExecutor, types::Json};
 use uuid::Uuid;
 use violet_chain::{CryptoType, Hotkey};
 
-use crate::domain::{TaskId, TaskType};
+use super::files::{Input, InputColumns};
+use crate::domain::{FileId, TaskId, TaskType};
 
 /// One answer's score by one validator, as it is stored.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
@@ -91,7 +92,7 @@ pub struct Finished {
     pub target_language: Option<String>,
     pub requested_model: Option<String>,
     pub input_size: i64,
-    pub text: String,
+    pub input: Input,
     pub done_at: DateTime<Utc>,
 }
 
@@ -101,15 +102,17 @@ pub(crate) async fn waiting_for(
     validator: Hotkey,
     limit: i64,
 ) -> Result<Vec<Finished>, sqlx::Error> {
-    sqlx::query_as!(
-        Finished,
+    let rows = sqlx::query!(
         r#"
         select t.task_id as "task_id: TaskId", t.task_type, t.source_language, t.target_language, t.requested_model,
-               t.input_size, c.text, o.done_at as "done_at!"
+               t.input_size, o.done_at as "done_at!",
+               c.text as "text?", f.file_id as "file_id?: FileId", f.file_name as "file_name?",
+               f.media_type as "media_type?", f.size as "size?", f.sha256 as "sha256?"
         from task_juries j
         join task_open o on o.task_id = j.task_id
         join tasks t on t.task_id = j.task_id
-        join text_content c on c.task_id = j.task_id
+        left join text_content c on c.task_id = j.task_id
+        left join files f on f.file_id = t.input_file_id
         where j.validator = $1 and not j.evaluated
         order by j.task_id
         limit $2
@@ -118,7 +121,29 @@ pub(crate) async fn waiting_for(
         limit,
     )
     .fetch_all(db)
-    .await
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(Finished {
+                task_id: row.task_id,
+                task_type: row.task_type,
+                source_language: row.source_language,
+                target_language: row.target_language,
+                requested_model: row.requested_model,
+                input_size: row.input_size,
+                done_at: row.done_at,
+                input: InputColumns {
+                    text: row.text,
+                    file_id: row.file_id,
+                    file_name: row.file_name,
+                    media_type: row.media_type,
+                    size: row.size,
+                    sha256: row.sha256,
+                }
+                .try_into()?,
+            })
+        })
+        .collect()
 }
 
 /// An evaluation to be stored.

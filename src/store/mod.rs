@@ -4,6 +4,7 @@ pub mod answers;
 pub mod assignments;
 pub mod bases;
 pub mod evaluations;
+pub mod files;
 pub mod miners;
 pub mod nonces;
 pub mod open;

@@ -18,6 +18,7 @@ pub struct Open {
     pub required_model: Option<String>,
     pub required: i16,
     pub input_size: i64,
+    pub input_bytes: i64,
     pub request_digest: Vec<u8>,
     pub client_entropy: bool,
     pub draws: i32,
@@ -47,7 +48,7 @@ pub(crate) async fn lock_pending(db: &mut PgConnection, limit: i64) -> Result<Ve
         Open,
         r#"
         select task_id as "task_id: TaskId", task_type, source_language, target_language, required_model, required,
-               input_size, request_digest, client_entropy, draws, outstanding, answered, seen,
+               input_size, input_bytes, request_digest, client_entropy, draws, outstanding, answered, seen,
                done_at is not null as "done!",
                extract(epoch from now() - accepted_at)::float8 as "age_seconds!"
         from task_open
@@ -69,7 +70,7 @@ pub(crate) async fn lock(db: &mut PgConnection, tasks: &[TaskId]) -> Result<Vec<
         Open,
         r#"
         select task_id as "task_id: TaskId", task_type, source_language, target_language, required_model, required,
-               input_size, request_digest, client_entropy, draws, outstanding, answered, seen,
+               input_size, input_bytes, request_digest, client_entropy, draws, outstanding, answered, seen,
                done_at is not null as "done!",
                extract(epoch from now() - accepted_at)::float8 as "age_seconds!"
         from task_open

@@ -3,7 +3,7 @@ use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 use violet_chain::Hotkey;
 
-use crate::domain::{OrganizationId, Priority, TaskId, TaskType, UserId};
+use crate::domain::{FileId, OrganizationId, Priority, TaskId, TaskType, UserId};
 
 /// A task to be stored.
 #[derive(Clone, Debug)]
@@ -24,7 +24,31 @@ pub struct NewTask {
     pub input_digest: [u8; 32],
     pub request_digest: [u8; 32],
     pub client_entropy: Vec<u8>,
-    pub text: String,
+    pub voice_name: Option<String>,
+    /// The input, when it is a text.
+    pub text: Option<String>,
+    /// The input, when it is a file.
+    pub file: Option<InputFile>,
+}
+
+/// A file of a task to be stored.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "named like the columns")]
+pub struct InputFile {
+    pub file_id: FileId,
+    pub file_name: String,
+    pub media_type: String,
+    pub size: u64,
+    pub sha256: [u8; 32],
+    pub object_key: String,
+}
+
+impl NewTask {
+    /// What engines compare their limit with.
+    pub fn input_bytes(&self) -> u64 {
+        let text = self.text.as_ref().map(|text| text.len() as u64);
+        text.or_else(|| self.file.as_ref().map(|file| file.size)).unwrap_or(0)
+    }
 }
 
 /// An assignment to be stored.
@@ -140,32 +164,36 @@ pub(crate) async fn insert_tasks(
     let inputs: Vec<Vec<u8>> = tasks.iter().map(|task| task.input_digest.to_vec()).collect();
     let requests: Vec<Vec<u8>> = tasks.iter().map(|task| task.request_digest.to_vec()).collect();
     let entropies: Vec<Vec<u8>> = tasks.iter().map(|task| task.client_entropy.clone()).collect();
-    let texts: Vec<String> = tasks.iter().map(|task| task.text.clone()).collect();
+    let texts: Vec<Option<String>> = tasks.iter().map(|task| task.text.clone()).collect();
+    let voices: Vec<Option<String>> = tasks.iter().map(|task| task.voice_name.clone()).collect();
+    let bytes: Vec<i64> = tasks.iter().map(|task| i64::try_from(task.input_bytes()).unwrap_or(i64::MAX)).collect();
+    let files: Vec<Option<Uuid>> =
+        tasks.iter().map(|task| task.file.as_ref().map(|file| file.file_id.into())).collect();
     sqlx::query!(
         r#"
         with src as materialized (
             select * from unnest(
                 $1::uuid[], $2::int[], $3::uuid[], $4::uuid[], $5::task_type[], $6::task_priority[], $7::text[],
                 $8::text[], $9::text[], $10::bool[], $11::smallint[], $12::bigint[], $13::bytea[], $14::bytea[],
-                $15::bytea[], $16::text[], $17::smallint[])
+                $15::bytea[], $16::text[], $17::smallint[], $18::text[], $19::bigint[], $20::uuid[])
             as s(task_id, netuid, organization_id, user_id, task_type, priority, source_language, target_language,
                  requested_model, require_model, required, input_size, input_digest, request_digest,
-                 client_entropy, text, drawn)
+                 client_entropy, text, drawn, voice_name, input_bytes, input_file_id)
         ), t as (
             insert into tasks (task_id, netuid, organization_id, user_id, task_type, priority, source_language,
                                target_language, requested_model, require_model, required_miner_count, input_size,
-                               input_digest, request_digest, client_entropy)
+                               input_digest, request_digest, client_entropy, voice_name, input_file_id)
             select task_id, netuid, organization_id, user_id, task_type, priority, source_language,
                    target_language, requested_model, require_model, required, input_size,
-                   input_digest, request_digest, client_entropy from src
+                   input_digest, request_digest, client_entropy, voice_name, input_file_id from src
         ), c as (
-            insert into text_content (task_id, text) select task_id, text from src
+            insert into text_content (task_id, text) select task_id, text from src where text is not null
         )
         insert into task_open (task_id, netuid, task_type, priority, source_language, target_language,
-                               required_model, required, input_size, request_digest, client_entropy, draws,
-                               outstanding)
+                               required_model, required, input_size, input_bytes, request_digest, client_entropy,
+                               draws, outstanding)
         select task_id, netuid, task_type, priority, source_language, target_language,
-               case when require_model then requested_model end, required, input_size, request_digest,
+               case when require_model then requested_model end, required, input_size, input_bytes, request_digest,
                client_entropy <> '', (drawn > 0)::int, drawn from src
         "#,
         &ids,
@@ -183,8 +211,45 @@ pub(crate) async fn insert_tasks(
         &inputs,
         &requests,
         &entropies,
-        &texts,
+        &texts as &[Option<String>],
         drawn,
+        &voices as &[Option<String>],
+        &bytes,
+        &files as &[Option<Uuid>],
+    )
+    .execute(&mut *db)
+    .await?;
+    insert_files(db, tasks).await
+}
+
+async fn insert_files(db: &mut PgConnection, tasks: &[&NewTask]) -> Result<(), sqlx::Error> {
+    let with: Vec<(&NewTask, &InputFile)> =
+        tasks.iter().filter_map(|task| task.file.as_ref().map(|file| (*task, file))).collect();
+    if with.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = with.iter().map(|(_, file)| file.file_id.into()).collect();
+    let organizations: Vec<Uuid> = with.iter().map(|(task, _)| task.organization_id.into()).collect();
+    let tasks: Vec<Uuid> = with.iter().map(|(task, _)| task.task_id.into()).collect();
+    let names: Vec<String> = with.iter().map(|(_, file)| file.file_name.clone()).collect();
+    let types: Vec<String> = with.iter().map(|(_, file)| file.media_type.clone()).collect();
+    let sizes: Vec<i64> = with.iter().map(|(_, file)| i64::try_from(file.size).unwrap_or(i64::MAX)).collect();
+    let digests: Vec<Vec<u8>> = with.iter().map(|(_, file)| file.sha256.to_vec()).collect();
+    let keys: Vec<String> = with.iter().map(|(_, file)| file.object_key.clone()).collect();
+    sqlx::query!(
+        r#"
+        insert into files (file_id, organization_id, task_id, file_name, media_type, size, sha256, object_key)
+        select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::bigint[], $7::bytea[],
+                             $8::text[])
+        "#,
+        &ids,
+        &organizations,
+        &tasks,
+        &names,
+        &types,
+        &sizes,
+        &digests,
+        &keys,
     )
     .execute(db)
     .await?;

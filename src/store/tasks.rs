@@ -181,13 +181,6 @@ pub(crate) async fn page(
     rows.into_iter().map(TryInto::try_into).collect()
 }
 
-/// The text of a task.
-pub(crate) async fn text(db: impl PgExecutor<'_>, task: TaskId) -> Result<Option<String>, sqlx::Error> {
-    sqlx::query_scalar!("select text from text_content where task_id = $1", task as TaskId)
-        .fetch_optional(db)
-        .await
-}
-
 /// The uids drawn for a task, with how each assignment stands.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "named like the columns")]

@@ -14,7 +14,7 @@ const GATHER: Duration = Duration::from_millis(5);
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Tells the other replicas what was woken here.
-pub(super) async fn tell(app: App, mut outbox: mpsc::UnboundedReceiver<Topic>, stop: CancellationToken) {
+pub(super) async fn tell(app: App, mut outbox: mpsc::Receiver<Topic>, stop: CancellationToken) {
     let mut topics = Vec::new();
     loop {
         tokio::select! {

@@ -1,0 +1,291 @@
+//! Files: received as streams while they are hashed, counted and looked at; handed out to their owner and by
+//! short-lived signed links.
+use std::time::Duration;
+
+use blake2::{
+    Blake2bMac,
+    digest::{KeyInit, Mac, consts::U32},
+};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
+use sha2::{Digest, Sha256};
+use violet_chain::{Hotkey, KeyError, Keypair};
+
+use crate::{
+    app::App,
+    blobs::{BlobError, Writer},
+    domain::{
+        FileId, OrganizationId, TaskId,
+        media::{self, HEAD},
+        task::InputKind,
+    },
+    error::{Error, Result},
+    store::{self, files::File},
+};
+
+const LONGEST_NAME: usize = 500;
+
+impl From<BlobError> for Error {
+    fn from(error: BlobError) -> Self {
+        Self::internal(error)
+    }
+}
+
+/// A file that was received and synced; no row names it yet.
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// Its id, and the key of its object.
+    pub id: FileId,
+    /// As its owner named it; for display only.
+    pub name: String,
+    /// What its content is.
+    pub media_type: &'static str,
+    /// Bytes.
+    pub size: u64,
+    /// Of its bytes.
+    pub sha256: [u8; 32],
+}
+
+impl Received {
+    /// Where its bytes are.
+    pub fn object_key(&self) -> String {
+        object_key(self.id)
+    }
+}
+
+fn object_key(id: FileId) -> String {
+    format!("files/{id}")
+}
+
+/// What is taken, under which name it was sent, and how much of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// What it must be.
+    pub kind: InputKind,
+    /// The name of the field.
+    pub field: &'static str,
+    /// The most bytes.
+    pub limit: u64,
+}
+
+/// The rules for inputs of this kind.
+pub fn rules(app: &App, kind: InputKind) -> Rules {
+    let limits = &app.config.tasks;
+    match kind {
+        InputKind::Audio => Rules { kind, field: "audio_file", limit: limits.audio_bytes },
+        InputKind::Video => Rules { kind, field: "video_file", limit: limits.video_bytes },
+        InputKind::Document => Rules { kind, field: "document_file", limit: limits.document_bytes },
+        InputKind::Text => Rules { kind, field: "text", limit: 0 },
+    }
+}
+
+/// Receives a file. What is refused leaves nothing behind.
+///
+/// # Errors
+/// 413 over the limit, 415 for another kind of content, 422 for an empty or truncated file, 400 when the sender stops.
+pub async fn receive<E: std::fmt::Display>(
+    app: &App,
+    rules: Rules,
+    name: &str,
+    body: impl Stream<Item = Result<Bytes, E>>,
+) -> Result<Received> {
+    let id = FileId::new();
+    let mut writer = app.blobs.write(&object_key(id)).await?;
+    match take(&mut writer, rules, body).await {
+        Ok(Taken { media_type, size, sha256 }) => {
+            writer.finish().await?;
+            let name: String = name.chars().filter(|c| !c.is_control()).take(LONGEST_NAME).collect();
+            Ok(Received { id, name, media_type, size, sha256 })
+        }
+        Err(error) => {
+            // The refusal is what the sender must hear; an unfinished object is not visible anyway.
+            if let Err(failure) = writer.abort().await {
+                tracing::warn!(error = %crate::error::Causes(&failure), "an unfinished upload was not removed");
+            }
+            Err(error)
+        }
+    }
+}
+
+struct Taken {
+    media_type: &'static str,
+    size: u64,
+    sha256: [u8; 32],
+}
+
+async fn take<E: std::fmt::Display>(
+    writer: &mut Writer,
+    rules: Rules,
+    body: impl Stream<Item = Result<Bytes, E>>,
+) -> Result<Taken> {
+    let Rules { kind, field, limit } = rules;
+    let mut body = std::pin::pin!(body);
+    let mut head: Vec<u8> = Vec::with_capacity(HEAD);
+    let mut hasher = Sha256::new();
+    let mut size = 0u64;
+    let mut media_type = None;
+    while let Some(chunk) = body.next().await {
+        let chunk = chunk.map_err(|error| Error::Malformed(format!("{field}: did not arrive whole: {error}")))?;
+        size += chunk.len() as u64;
+        if size > limit {
+            return Err(Error::TooLarge { field, detail: format!("must have at most {limit} bytes") });
+        }
+        hasher.update(&chunk);
+        head.extend(chunk.iter().take(HEAD - head.len().min(HEAD)));
+        if media_type.is_none() && head.len() >= HEAD {
+            media_type = Some(recognised(kind, field, &head)?);
+        }
+        writer.add(&chunk).await?;
+    }
+    if size == 0 {
+        return Err(Error::invalid(field, "is empty"));
+    }
+    let media_type = match media_type {
+        Some(media_type) => media_type,
+        None => recognised(kind, field, &head)?,
+    };
+    if media::is_truncated_wav(&head, size) {
+        return Err(Error::invalid(field, "is truncated: its header promises more sound than it has"));
+    }
+    Ok(Taken { media_type, size, sha256: hasher.finalize().into() })
+}
+
+fn recognised(kind: InputKind, field: &'static str, head: &[u8]) -> Result<&'static str> {
+    media::recognise(kind, head).map_err(|what| Error::UnsupportedMedia {
+        field,
+        detail: format!("must be {}; this one {what}", media::accepted(kind)),
+    })
+}
+
+/// Removes a file that came to nothing.
+pub async fn discard(app: &App, id: FileId) {
+    if let Err(error) = app.blobs.remove(&object_key(id)).await {
+        tracing::warn!(file = %id, error = %crate::error::Causes(&error), "a refused file was not removed");
+    }
+}
+
+/// Makes and checks links to files.
+pub struct Links([u8; 32]);
+
+impl std::fmt::Debug for Links {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Links(…)")
+    }
+}
+
+impl Links {
+    /// The key of links is a VRF output that is never published: every replica with the same hotkey has the same.
+    ///
+    /// # Errors
+    /// When the key has no VRF.
+    pub fn new(keypair: &Keypair) -> Result<Self, KeyError> {
+        let proof = keypair.vrf(b"violet/links/1", b"")?;
+        Ok(Self(proof.verify(&keypair.hotkey(), b"violet/links/1", b"").unwrap_or(proof.preout)))
+    }
+
+    fn mac(&self, id: FileId, expires: u64) -> Blake2bMac<U32> {
+        let mut mac =
+            <Blake2bMac<U32> as KeyInit>::new_from_slice(&self.0).expect("32 bytes are a key of BLAKE2b");
+        mac.update(&id.bytes());
+        mac.update(&expires.to_le_bytes());
+        mac
+    }
+}
+
+/// A path that hands out a file for a while, to whoever has it.
+pub fn link(app: &App, id: FileId) -> String {
+    let life = Duration::from_secs(app.config.storage.link_seconds);
+    let expires = u64::try_from(app.clock.now().timestamp()).unwrap_or(0) + life.as_secs();
+    let signature = hex::encode(app.links.mac(id, expires).finalize().into_bytes());
+    format!("/api/v1/files/{id}/download?expires={expires}&signature={signature}")
+}
+
+/// Who wants to read a file.
+#[derive(Debug)]
+pub enum Reader {
+    /// Its owner.
+    Owner(OrganizationId),
+    /// Somebody with a link.
+    Link {
+        /// Unix time in seconds.
+        expires: u64,
+        /// Hex.
+        signature: String,
+    },
+}
+
+/// The metadata of a file that `reader` may read.
+///
+/// # Errors
+/// 404 for no such file, 401 for a link that is not ours or over.
+pub async fn find(app: &App, id: FileId, reader: &Reader) -> Result<File> {
+    let missing = || Error::NotFound { what: "file" };
+    match reader {
+        Reader::Owner(organization) => {
+            let file = store::files::find(&app.db, id).await?.ok_or_else(missing)?;
+            if file.organization_id == *organization { Ok(file) } else { Err(missing()) }
+        }
+        Reader::Link { expires, signature } => {
+            let refused = || Error::Unauthenticated("this link is not valid, or its time is over".into());
+            let signature = hex::decode(signature).map_err(|_| refused())?;
+            app.links.mac(id, *expires).verify_slice(&signature).map_err(|_| refused())?;
+            if u64::try_from(app.clock.now().timestamp()).unwrap_or(u64::MAX) > *expires {
+                return Err(refused());
+            }
+            store::files::find(&app.db, id).await?.ok_or_else(missing)
+        }
+    }
+}
+
+/// The bytes of a file.
+///
+/// # Errors
+/// When the storage fails.
+pub async fn open(
+    app: &App,
+    file: &File,
+) -> Result<impl Stream<Item = Result<Bytes, BlobError>> + Send + 'static> {
+    Ok(app.blobs.read(&file.object_key).await?)
+}
+
+/// Receives a file of a miner's answer, whose digest the miner signed.
+///
+/// # Errors
+/// 403 without an open assignment, 422 when it is not what was signed, and what [`receive`] refuses.
+pub async fn receive_answer<E: std::fmt::Display>(
+    app: &App,
+    miner: Hotkey,
+    task: TaskId,
+    signed: [u8; 32],
+    body: impl Stream<Item = Result<Bytes, E>>,
+) -> Result<Received> {
+    let standing = store::answers::standing(&app.db, task, miner).await?;
+    if !standing.is_some_and(|standing| standing.assigned) {
+        return Err(Error::Forbidden("this task is not open for you".into()));
+    }
+    let rules = Rules { kind: InputKind::Audio, field: "body", limit: app.config.tasks.answer_file_bytes };
+    let received = receive(app, rules, "answer.wav", body).await?;
+    if received.sha256 != signed {
+        discard(app, received.id).await;
+        return Err(Error::invalid("Content-Digest", "does not fit the body"));
+    }
+    let stored = store::files::insert_answer(
+        &app.db,
+        task,
+        miner,
+        &store::files::NewFile {
+            file_id: received.id,
+            file_name: &received.name,
+            media_type: received.media_type,
+            size: received.size,
+            sha256: received.sha256,
+            object_key: &received.object_key(),
+        },
+    )
+    .await?;
+    if !stored {
+        discard(app, received.id).await;
+        return Err(Error::NotFound { what: "task" });
+    }
+    Ok(received)
+}
