@@ -96,17 +96,25 @@ async fn run(cluster: &PrivateCluster, folder: &Path) -> Result<String, Failure>
     for round in 1..=ROUNDS {
         let pgbench = pgbench(&cluster.url("plain"), &script).await?;
         // As miners would by answering: what is open stays small.
-        sqlx::raw_sql("truncate task_open, task_assignments").execute(&mut open).await?;
+        sqlx::raw_sql("truncate task_open, task_assignments")
+            .execute(&mut open)
+            .await?;
         tokio::time::sleep(Duration::from_millis(1500)).await;
         let http = load(&server, &key).await?;
-        say(&format!("round {round}: {http:.0} tasks accepted a second, pgbench {pgbench:.0}"));
+        say(&format!(
+            "round {round}: {http:.0} tasks accepted a second, pgbench {pgbench:.0}"
+        ));
         accepted.push(http);
         written.push(pgbench);
     }
-    let tasks: i64 = sqlx::query_scalar(AssertSqlSafe("select count(*) from tasks")).fetch_one(&mut open).await?;
-    let draws: i64 = sqlx::query_scalar(AssertSqlSafe("select count(*) from routing_records where kind = 'draw'"))
+    let tasks: i64 = sqlx::query_scalar(AssertSqlSafe("select count(*) from tasks"))
         .fetch_one(&mut open)
         .await?;
+    let draws: i64 = sqlx::query_scalar(AssertSqlSafe(
+        "select count(*) from routing_records where kind = 'draw'",
+    ))
+    .fetch_one(&mut open)
+    .await?;
     let text = format!(
         "medians of {ROUNDS} rounds of {SECONDS} s: {:.0} tasks accepted a second over HTTP ({CONNECTIONS} \
          connections), {:.0} with pgbench ({PGBENCH_CLIENTS} connections)\nratio {:.2}  ({tasks} tasks and {draws} \
@@ -140,8 +148,13 @@ async fn prepare(url: &str) -> Result<String, Failure> {
         let _: Value = client.post("/api/v1/miner/heartbeat", &beat).await?;
     }
     let new = json!({ "email": "bench@example.org", "password": "only for this run" });
-    let registered: Value =
-        reqwest::Client::new().post(format!("{url}/api/v1/auth/register")).json(&new).send().await?.json().await?;
+    let registered: Value = reqwest::Client::new()
+        .post(format!("{url}/api/v1/auth/register"))
+        .json(&new)
+        .send()
+        .await?
+        .json()
+        .await?;
     // The roster is read twice a second.
     tokio::time::sleep(Duration::from_secs(1)).await;
     Ok(registered["api_key"].as_str().ok_or("no key")?.to_owned())
@@ -151,7 +164,17 @@ async fn prepare(url: &str) -> Result<String, Failure> {
 async fn pgbench(url: &str, script: &Path) -> Result<f64, Failure> {
     let program = std::env::args().nth(1).unwrap_or_else(|| "pgbench".into());
     let output = Command::new(program)
-        .args(["-n", "-M", "prepared", "-c", &PGBENCH_CLIENTS.to_string(), "-j", "2", "-T", &SECONDS.to_string()])
+        .args([
+            "-n",
+            "-M",
+            "prepared",
+            "-c",
+            &PGBENCH_CLIENTS.to_string(),
+            "-j",
+            "2",
+            "-T",
+            &SECONDS.to_string(),
+        ])
         .arg("-f")
         .arg(script)
         .arg(url)
@@ -210,7 +233,9 @@ async fn answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Result<(), Fail
             return Err("the server closed a connection".into());
         }
         let text = std::str::from_utf8(buffer)?;
-        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            continue;
+        };
         let length: usize = head
             .lines()
             .find_map(|line| line.strip_prefix("content-length: "))

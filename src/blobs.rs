@@ -36,10 +36,14 @@ impl Blobs {
         if folder.is_empty() || folder.contains("://") {
             return Err(BlobError::Url(url.to_owned()));
         }
-        std::fs::create_dir_all(Path::new(folder))
-            .map_err(|source| BlobError::Folder { folder: folder.to_owned(), source })?;
+        std::fs::create_dir_all(Path::new(folder)).map_err(|source| BlobError::Folder {
+            folder: folder.to_owned(),
+            source,
+        })?;
         // Whoever was told that a file is accepted must find it after a power loss.
-        Ok(Self(Arc::new(LocalFileSystem::new_with_prefix(folder)?.with_fsync(true))))
+        Ok(Self(Arc::new(
+            LocalFileSystem::new_with_prefix(folder)?.with_fsync(true),
+        )))
     }
 
     /// Begins to write an object; nothing of it is visible until it is finished.

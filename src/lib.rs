@@ -4,8 +4,8 @@
 pub mod domain;
 pub mod error;
 
-pub mod config;
 pub mod blobs;
+pub mod config;
 pub mod postgres;
 pub mod store;
 

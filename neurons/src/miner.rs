@@ -13,12 +13,12 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use violet_chain::{Keypair, Uid};
 
-use crate::client::{Backoff, ClientError, LONG_POLL, ServerClient};
-use crate::engines::{Catalogue, Engine, EngineError};
+use crate::client::{Backoff, ClientError, FetchError, Fetched, Fetcher, ServerClient};
+use crate::engines::{Catalogue, Engine, EngineError, Output, Speech};
 use crate::signing::{NotCanonical, answer_digest, answer_message};
 use crate::wire::{
-    self, Answer, AnswerReceipt, Assignment, Heartbeat, HeartbeatAnswer, Offer, Refusal, RefusalReceipt,
-    SERVED, signature_text, translation_input, wanted,
+    self, Answer, AnswerReceipt, Assignment, Heartbeat, HeartbeatAnswer, MAX_UPLOAD_BYTES, Offer, Refusal,
+    RefusalReceipt, SERVED, SPEECH_MEDIA_TYPE, SentFile, Task, signature_text, wanted,
 };
 use crate::worklist::{Bounds, Outcome, Piece, Trade, work_off};
 
@@ -28,6 +28,8 @@ const VERSION: &str = concat!("violet-miner/", env!("CARGO_PKG_VERSION"));
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Between heartbeats while the server does not know us as a neuron.
 const NOT_REGISTERED: Duration = Duration::from_secs(5);
+/// More ids would make the address too long for some servers; what is left out is passed over when it comes.
+const MOST_EXCLUDED: usize = 100;
 
 /// How a miner works.
 #[derive(Clone, Debug)]
@@ -38,7 +40,7 @@ pub struct MinerOptions {
     pub keypair: Arc<Keypair>,
     /// How many assignments are worked on at the same time, at least 1.
     pub capacity: usize,
-    /// What the work is done with. Task types that have no form on the wire are left out.
+    /// What the work is done with.
     pub catalogue: Catalogue,
     /// How long assignments in hand may still take after the stop.
     pub grace: Duration,
@@ -107,6 +109,7 @@ impl Miner {
         let hotkey = keypair.hotkey();
         tracing::info!(%hotkey, netuid = %client.netuid(), server, capacity, "miner started");
         let workshop = Arc::new(Workshop {
+            fetcher: client.fetcher(),
             client,
             catalogue,
             uid: watch::Sender::new(None),
@@ -126,6 +129,7 @@ impl Miner {
 /// What the parts of a running miner share.
 struct Workshop {
     client: ServerClient,
+    fetcher: Fetcher,
     catalogue: Catalogue,
     /// Known while the last heartbeat was accepted.
     uid: watch::Sender<Option<Uid>>,
@@ -142,29 +146,36 @@ impl Piece for Assignment {
 impl Trade for Workshop {
     type Piece = Assignment;
 
-    async fn fetch(&self) -> Result<Vec<Assignment>, ClientError> {
+    async fn fetch(&self, known: Vec<Uuid>, wait: Duration) -> Result<Vec<Assignment>, ClientError> {
         let uid = match self.uid.subscribe().wait_for(Option::is_some).await {
             Ok(uid) => *uid,
             // The sender is ours and lives as long as we do.
             Err(_) => None,
         };
         let Some(uid) = uid else { return Ok(Vec::new()) };
-        let wait = LONG_POLL.as_secs();
-        self.client
-            .poll(&format!("/api/v1/miners/{uid}/tasks?status=assigned&wait={wait}"))
-            .await
+        // At least a second: a part of one would be no wait at all.
+        let wait = wait.as_secs().max(1);
+        let mut target = format!("/api/v1/miners/{uid}/tasks?status=assigned&wait={wait}");
+        if !known.is_empty() {
+            let known: Vec<_> = known.iter().take(MOST_EXCLUDED).map(Uuid::to_string).collect();
+            target.push_str("&exclude=");
+            target.push_str(&known.join(","));
+        }
+        self.client.poll(&target).await
     }
 
     async fn work(&self, assignment: Assignment, abandon: CancellationToken) -> Outcome {
         let task_id = assignment.task.task_id;
-        // Our clock may differ from the server's: only the difference of its own two times counts.
-        let time = (assignment.deadline - assignment.assigned_at)
+        // By the server's clock, and never more than it gave, however the clocks differ. What is delivered again after
+        // a restart has less.
+        let given = (assignment.deadline - assignment.assigned_at)
             .to_std()
             .unwrap_or_default();
+        let time = self.client.time_until(assignment.deadline).min(given);
         let started = Instant::now();
         let produced = tokio::select! {
             () = abandon.cancelled() => Err(Failure::Stopping),
-            produced = tokio::time::timeout(time, self.produce(&assignment)) => {
+            produced = tokio::time::timeout(time, self.produce(&assignment.task)) => {
                 produced.unwrap_or(Err(Failure::OutOfTime))
             }
         };
@@ -188,10 +199,19 @@ enum Failure {
     NoEngine,
     #[error("the input is not one that this miner takes")]
     NoInput,
-    #[error("the output has no form on the wire")]
-    NoForm,
+    /// The texts of these two say nothing about this machine.
+    #[error(transparent)]
+    Input(EngineError),
+    #[error(transparent)]
+    InputFile(FetchError),
     #[error("the engine failed")]
     Engine(#[source] EngineError),
+    #[error("the speech is longer than can be sent")]
+    TooLong,
+    #[error("the speech could not be sent")]
+    Send(#[source] ClientError),
+    #[error("the speech was not received as it was sent")]
+    SentOther,
     #[error("out of time")]
     OutOfTime,
     #[error("the miner is stopping")]
@@ -253,14 +273,53 @@ impl Workshop {
         self.client.post("/api/v1/miner/heartbeat", &heartbeat).await
     }
 
-    async fn produce(&self, assignment: &Assignment) -> Result<(&Engine, Value), Failure> {
-        let engine = self
-            .catalogue
-            .find(&wanted(&assignment.task))
-            .ok_or(Failure::NoEngine)?;
-        let input = translation_input(&assignment.task).ok_or(Failure::NoInput)?;
-        let output = engine.run(&input).await.map_err(Failure::Engine)?;
-        Ok((engine, wire::output(&output).ok_or(Failure::NoForm)?))
+    /// Everything between the assignment and its answer. Files, ours and fetched ones, go when it ends or is dropped.
+    async fn produce(&self, task: &Task) -> Result<(&Engine, Value), Failure> {
+        let engine = self.catalogue.find(&wanted(task)).ok_or(Failure::NoEngine)?;
+        let file = self.input_file(task, engine).await?;
+        let input = wire::input(task, engine.profile(), file.as_ref().map(Fetched::path));
+        let output = engine.run(&input.ok_or(Failure::NoInput)?).await;
+        let output = output.map_err(|error| {
+            if error.is_of_input() {
+                Failure::Input(error)
+            } else {
+                Failure::Engine(error)
+            }
+        })?;
+        let form = match &output {
+            Output::Speech(speech) => wire::speech_output(&self.send(task.task_id, speech).await?),
+            other => wire::output(other).ok_or(Failure::NoInput)?,
+        };
+        Ok((engine, form))
+    }
+
+    async fn input_file(&self, task: &Task, engine: &Engine) -> Result<Option<Fetched>, Failure> {
+        let Some(file) = &task.input_file else {
+            return Ok(None);
+        };
+        let limit = engine.profile().max_input_bytes;
+        let fetched = self.fetcher.fetch(file, limit).await;
+        fetched.map(Some).map_err(Failure::InputFile)
+    }
+
+    async fn send(&self, task_id: Uuid, speech: &Speech) -> Result<SentFile, Failure> {
+        let size =
+            std::fs::metadata(speech.path()).map_err(|error| Failure::Engine(EngineError::Folder(error)))?;
+        if size.len() > MAX_UPLOAD_BYTES {
+            return Err(Failure::TooLong);
+        }
+        let target = format!("/api/v1/miner/files?task_id={task_id}");
+        let (sent, sha256): (SentFile, _) = self
+            .client
+            .upload_patiently(&target, speech.path(), SPEECH_MEDIA_TYPE, PATIENCE)
+            .await
+            .map_err(Failure::Send)?;
+        // The answer signs the digest: it must be that of our own file.
+        if sent.sha256.eq_ignore_ascii_case(&hex::encode(sha256)) && sent.file_size == size.len() {
+            Ok(sent)
+        } else {
+            Err(Failure::SentOther)
+        }
     }
 
     async fn answer(

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use violet_chain::Keypair;
 
-use crate::client::{ClientError, LONG_POLL, ServerClient};
+use crate::client::{ClientError, ServerClient};
 use crate::engines::Catalogue;
 use crate::judge::Judge;
 use crate::signing::{evaluation_digest, evaluation_message};
@@ -91,8 +91,8 @@ impl Validator {
         let hotkey = keypair.hotkey();
         tracing::info!(%hotkey, netuid = %client.netuid(), server, capacity, "validator started");
         let bench = Arc::new(Bench {
+            judge: Judge::new(catalogue, client.fetcher()),
             client,
-            judge: Judge::new(catalogue),
         });
         work_off(bench, &Bounds { capacity, grace }, &AtomicUsize::new(0), &stop).await;
         tracing::info!(%hotkey, "validator stopped");
@@ -115,8 +115,9 @@ impl Piece for JudgeTask {
 impl Trade for Bench {
     type Piece = JudgeTask;
 
-    async fn fetch(&self) -> Result<Vec<JudgeTask>, ClientError> {
-        let target = format!("/api/v1/validator/tasks?wait={}", LONG_POLL.as_secs());
+    /// The server has no way to leave out what is known.
+    async fn fetch(&self, _known: Vec<Uuid>, wait: Duration) -> Result<Vec<JudgeTask>, ClientError> {
+        let target = format!("/api/v1/validator/tasks?wait={}", wait.as_secs().max(1));
         Ok(self.client.poll::<JudgeTasks>(&target).await?.tasks)
     }
 
@@ -131,7 +132,8 @@ impl Trade for Bench {
 impl Bench {
     async fn evaluate(&self, judged: &JudgeTask) -> Outcome {
         let task_id = judged.task.task_id;
-        let scores = self.judge.evaluate(judged).await;
+        let left = judged.deadline.map(|deadline| self.client.time_until(deadline));
+        let scores = self.judge.evaluate(judged, left).await;
         let evaluation = Evaluation {
             task_id,
             scores: &scores,

@@ -1,6 +1,6 @@
 //! Fetches work, does several pieces of it at once, and remembers what it has done.
-//! Knows neither miners nor validators. The server delivers a piece again until it is done with; what is in
-//! hand or done here is passed over.
+//! Knows neither miners nor validators. The server may deliver a piece again until it is done with; what is in hand
+//! or done here is passed over.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -11,10 +11,12 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::client::{Backoff, ClientError};
+use crate::client::{Backoff, ClientError, LONG_POLL};
 
-/// The pause before the next poll when the last one came back at once with nothing new.
+/// The pause before the next poll when the last one came back at once with nothing new: this, and twice as long each
+/// time, up to the longest.
 const NOTHING_NEW: Duration = Duration::from_millis(200);
+const NOTHING_NEW_LONGEST: Duration = Duration::from_secs(1);
 /// A poll that took less was not held by the server.
 const AT_ONCE: Duration = Duration::from_secs(1);
 /// How long a piece that failed is left alone.
@@ -43,8 +45,13 @@ pub(crate) trait Piece: Send + 'static {
 pub(crate) trait Trade: Send + Sync + 'static {
     type Piece: Piece;
 
-    /// Waits for work as the server sees fit.
-    fn fetch(&self) -> impl Future<Output = Result<Vec<Self::Piece>, ClientError>> + Send;
+    /// Waits for work as the server sees fit, but not much longer than `wait`. The pieces of `known` are in hand, or
+    /// left alone for the moment: they need not be delivered.
+    fn fetch(
+        &self,
+        known: Vec<Uuid>,
+        wait: Duration,
+    ) -> impl Future<Output = Result<Vec<Self::Piece>, ClientError>> + Send;
 
     /// Does one piece. When `abandon` is cancelled, it has a few seconds to say goodbye.
     fn work(&self, piece: Self::Piece, abandon: CancellationToken) -> impl Future<Output = Outcome> + Send;
@@ -77,12 +84,16 @@ pub(crate) async fn work_off<T: Trade>(
     loop {
         load.store(jobs.len(), Ordering::Relaxed);
         if polls.is_empty() && jobs.len() < capacity {
-            polls.spawn(fetch(Arc::clone(&trade), pause));
+            let (known, wait) = memory.known();
+            polls.spawn(fetch(Arc::clone(&trade), pause, known, wait));
         }
         let fetched = tokio::select! {
             () = stop.cancelled() => break,
             Some(ended) = jobs.join_next_with_id() => {
-                memory.ended(ended);
+                if memory.ended(ended) == Outcome::Again {
+                    // The poll that is out excludes it for longer than it is to be left alone.
+                    polls.abort_all();
+                }
                 continue;
             }
             Some(fetched) = polls.join_next() => fetched,
@@ -99,7 +110,7 @@ pub(crate) async fn work_off<T: Trade>(
                     }
                 }
                 if at_once && jobs.len() == in_hand {
-                    NOTHING_NEW
+                    (pause * 2).clamp(NOTHING_NEW, NOTHING_NEW_LONGEST)
                 } else {
                     Duration::ZERO
                 }
@@ -114,6 +125,7 @@ pub(crate) async fn work_off<T: Trade>(
                 );
                 pause
             }
+            Err(error) if error.is_cancelled() => pause,
             Err(error) => {
                 tracing::error!(%error, "fetching broke");
                 LEFT_ALONE
@@ -128,10 +140,10 @@ pub(crate) async fn work_off<T: Trade>(
 /// Whether the poll came back at once, and with what.
 type Fetched<T> = (bool, Result<Vec<<T as Trade>::Piece>, ClientError>);
 
-async fn fetch<T: Trade>(trade: Arc<T>, pause: Duration) -> Fetched<T> {
+async fn fetch<T: Trade>(trade: Arc<T>, pause: Duration, known: Vec<Uuid>, wait: Duration) -> Fetched<T> {
     tokio::time::sleep(pause).await;
     let started = Instant::now();
-    let fetched = trade.fetch().await;
+    let fetched = trade.fetch(known, wait).await;
     (started.elapsed() < AT_ONCE, fetched)
 }
 
@@ -174,13 +186,29 @@ impl Memory {
         self.working.insert(job, id);
     }
 
-    fn ended(&mut self, ended: Result<(Id, Outcome), JoinError>) {
+    /// What need not be delivered now, and how long that stays so at least: all of it for a long poll, unless
+    /// something is only left alone for a moment.
+    fn known(&self) -> (Vec<Uuid>, Duration) {
+        let now = Instant::now();
+        let left_alone = self
+            .passed_over
+            .iter()
+            .filter_map(|(&id, until)| Some((id, until.as_ref()?.checked_duration_since(now)?)));
+        let (mut known, mut wait): (Vec<_>, _) = (self.working.values().copied().collect(), LONG_POLL);
+        for (id, time) in left_alone {
+            known.push(id);
+            wait = wait.min(time);
+        }
+        (known, wait)
+    }
+
+    fn ended(&mut self, ended: Result<(Id, Outcome), JoinError>) -> Outcome {
         let (job, outcome) = ended.unwrap_or_else(|error| {
             tracing::error!(%error, "a piece of work broke");
             (error.id(), Outcome::Again)
         });
         let Some(id) = self.working.remove(&job) else {
-            return;
+            return outcome;
         };
         let until = match outcome {
             Outcome::Done => None,
@@ -194,5 +222,35 @@ impl Memory {
         {
             self.passed_over.remove(&oldest);
         }
+        outcome
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_left_alone_is_known_for_a_moment_and_what_is_done_is_not_named() {
+        let mut memory = Memory::default();
+        let mut jobs: JoinSet<Outcome> = JoinSet::new();
+        let [done, again, working] = [1, 2, 3].map(Uuid::from_u128);
+        for (id, outcome) in [(done, Outcome::Done), (again, Outcome::Again)] {
+            let job = jobs.spawn(async move { outcome });
+            memory.in_hand(job.id(), id);
+            assert_eq!(memory.known(), (vec![id], LONG_POLL));
+            memory.ended(jobs.join_next_with_id().await.unwrap());
+        }
+        let job = jobs.spawn(std::future::pending());
+        memory.in_hand(job.id(), working);
+        let (known, wait) = memory.known();
+        assert_eq!(known, [working, again]);
+        assert!(wait <= LEFT_ALONE && wait > LEFT_ALONE / 2, "{wait:?}");
+        assert!(
+            !memory.is_new(done)
+                && !memory.is_new(again)
+                && !memory.is_new(working)
+                && memory.is_new(Uuid::from_u128(4))
+        );
     }
 }

@@ -37,22 +37,50 @@ pub(super) async fn run(url: &str) -> Result<(), Failure> {
         ("source_language", "en"),
         ("target_language", "es"),
     ]);
-    let (first, result) = teller.tell("Text translation, English to Spanish", "text-translation", request).await?;
-    print(&format!("  text:   {TEXT}\n  result: {}", said(&result, "translated_text")));
+    let (first, result) = teller
+        .tell(
+            "Text translation, English to Spanish",
+            "text-translation",
+            request,
+        )
+        .await?;
+    print(&format!(
+        "  text:   {TEXT}\n  result: {}",
+        said(&result, "translated_text")
+    ));
 
     let recording = samples::speech(folder.path()).await?;
-    let form = Form::new().text("source_language", "en").part("audio_file", file(recording, "speech.wav"));
+    let form = Form::new()
+        .text("source_language", "en")
+        .part("audio_file", file(recording, "speech.wav"));
     let request = teller.post("/api/v1/transcription").multipart(form);
-    let (_, result) = teller.tell("Transcription of a recording", "transcription", request).await?;
+    let (_, result) = teller
+        .tell("Transcription of a recording", "transcription", request)
+        .await?;
     transcript(&result)?;
 
-    let request = teller.post("/api/v1/tts").form(&[("text", samples::SPOKEN), ("voice_name", "english_alice")]);
+    let request = teller
+        .post("/api/v1/tts")
+        .form(&[("text", samples::SPOKEN), ("voice_name", "english_alice")]);
     let (_, result) = teller.tell("Speech", "tts", request).await?;
     let link = said(&result, "audio_url");
-    let audio = teller.http.get(&link).send().await?.error_for_status()?.bytes().await?;
-    print(&format!("  text:   {}\n  result: {} bytes of WAV at {link}", samples::SPOKEN, audio.len()));
+    let audio = teller
+        .http
+        .get(&link)
+        .send()
+        .await?
+        .error_for_status()?
+        .bytes()
+        .await?;
+    print(&format!(
+        "  text:   {}\n  result: {} bytes of WAV at {link}",
+        samples::SPOKEN,
+        audio.len()
+    ));
 
-    let request = teller.post("/api/v1/summarization").form(&[("text", samples::LONG)]);
+    let request = teller
+        .post("/api/v1/summarization")
+        .form(&[("text", samples::LONG)]);
     let (_, result) = teller.tell("Summarization", "summarization", request).await?;
     print(&format!(
         "  text:   {} characters\n  result: {} characters: {}",
@@ -66,16 +94,29 @@ pub(super) async fn run(url: &str) -> Result<(), Failure> {
         .text("target_language", "es")
         .part("document_file", file(samples::document()?, "document.docx"));
     let request = teller.post("/api/v1/document-translation").multipart(form);
-    let (_, result) = teller.tell("Translation of a Word document", "document-translation", request).await?;
+    let (_, result) = teller
+        .tell("Translation of a Word document", "document-translation", request)
+        .await?;
     let text = samples::DOCUMENT.join(" ");
-    print(&format!("  text:   {text}\n  result: {}", said(&result, "translated_text").replace('\n', " ")));
+    print(&format!(
+        "  text:   {text}\n  result: {}",
+        said(&result, "translated_text").replace('\n', " ")
+    ));
 
-    let form = Form::new().part("video_file", file(samples::video(folder.path()).await?, "video.mp4"));
+    let form = Form::new().part(
+        "video_file",
+        file(samples::video(folder.path()).await?, "video.mp4"),
+    );
     let request = teller.post("/api/v1/video-transcription").multipart(form);
-    let (_, result) = teller.tell("Transcription of a video", "video-transcription", request).await?;
+    let (_, result) = teller
+        .tell("Transcription of a video", "video-transcription", request)
+        .await?;
     transcript(&result)?;
 
-    print(&format!("\nAll well. The first finished task took {:.1} s.", first.as_secs_f64()));
+    print(&format!(
+        "\nAll well. The first finished task took {:.1} s.",
+        first.as_secs_f64()
+    ));
     Ok(())
 }
 
@@ -91,7 +132,10 @@ fn file(bytes: Vec<u8>, name: &'static str) -> Part {
 fn transcript(result: &Value) -> Result<(), Failure> {
     let text = said(result, "transcript");
     let rate = word_errors(samples::SPOKEN, &text).rate();
-    print(&format!("  spoken: {}\n  result: {text}\n  word error rate {rate:.2}", samples::SPOKEN));
+    print(&format!(
+        "  spoken: {}\n  result: {text}\n  word error rate {rate:.2}",
+        samples::SPOKEN
+    ));
     if rate < WORD_ERRORS {
         return Ok(());
     }

@@ -63,7 +63,9 @@ impl Dev {
         let mut config = load(file)?;
         config.server.port = self.port.unwrap_or(config.server.port);
         if config.storage.url.is_empty() {
-            config.storage.url = std::path::absolute(self.state.join("files"))?.to_string_lossy().into_owned();
+            config.storage.url = std::path::absolute(self.state.join("files"))?
+                .to_string_lossy()
+                .into_owned();
         }
         config.routing.snapshot_interval = SNAPSHOT_INTERVAL;
         std::fs::create_dir_all(&self.state).map_err(|error| {

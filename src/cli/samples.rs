@@ -13,8 +13,11 @@ use super::Failure;
 pub(super) const SPOKEN: &str = "The weather is nice today and we will go to the park after lunch.";
 
 /// What the document says.
-pub(super) const DOCUMENT: &[&str] =
-    &["The book is on the table.", "My sister works in a hospital.", "Water is important for life."];
+pub(super) const DOCUMENT: &[&str] = &[
+    "The book is on the table.",
+    "My sister works in a hospital.",
+    "Water is important for life.",
+];
 
 /// A text that is long enough to be summarized.
 pub(super) const LONG: &str = "Rivers have shaped where people live for as long as there have been people. \
@@ -44,8 +47,24 @@ pub(super) async fn video(folder: &Path) -> Result<Vec<u8>, Failure> {
     run(
         "ffmpeg",
         &[
-            "-loglevel", "error", "-nostdin", "-y", "-f", "lavfi", "-i", picture, "-i", &sound, "-shortest", "-c:v",
-            "mpeg4", "-c:a", "aac", "-ar", "16000", &out,
+            "-loglevel",
+            "error",
+            "-nostdin",
+            "-y",
+            "-f",
+            "lavfi",
+            "-i",
+            picture,
+            "-i",
+            &sound,
+            "-shortest",
+            "-c:v",
+            "mpeg4",
+            "-c:a",
+            "aac",
+            "-ar",
+            "16000",
+            &out,
         ],
     )
     .await?;
@@ -54,8 +73,10 @@ pub(super) async fn video(folder: &Path) -> Result<Vec<u8>, Failure> {
 
 /// A Word document with a paragraph for each line of [`DOCUMENT`].
 pub(super) fn document() -> Result<Vec<u8>, Failure> {
-    let paragraphs: Vec<String> =
-        DOCUMENT.iter().map(|line| format!("<w:p><w:r><w:t>{line}</w:t></w:r></w:p>")).collect();
+    let paragraphs: Vec<String> = DOCUMENT
+        .iter()
+        .map(|line| format!("<w:p><w:r><w:t>{line}</w:t></w:r></w:p>"))
+        .collect();
     let paragraphs = paragraphs.concat();
     let parts = [
         (
@@ -104,5 +125,9 @@ async fn run(program: &str, arguments: &[&str]) -> Result<(), Failure> {
     if output.status.success() {
         return Ok(());
     }
-    Err(format!("{program} failed: {}", String::from_utf8_lossy(&output.stderr).trim()).into())
+    Err(format!(
+        "{program} failed: {}",
+        String::from_utf8_lossy(&output.stderr).trim()
+    )
+    .into())
 }

@@ -31,8 +31,12 @@ async fn app(file: Option<&Path>) -> Result<App, Failure> {
     let db = connect(&config).await?;
     // Nothing is signed and no file is kept here; a server's own key stays where it is.
     let folder = std::env::temp_dir();
-    let (app, _inboxes) =
-        App::new(config, db, Blobs::open(&folder.to_string_lossy())?, Keypair::generate().0)?;
+    let (app, _inboxes) = App::new(
+        config,
+        db,
+        Blobs::open(&folder.to_string_lossy())?,
+        Keypair::generate().0,
+    )?;
     Ok(app)
 }
 

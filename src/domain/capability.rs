@@ -92,9 +92,12 @@ pub fn known_models(task_type: TaskType) -> &'static [&'static str] {
             "tts_models/en/ljspeech/tacotron2-DDC",
             "tts_models/en/vctk/vits",
         ],
-        TaskType::Summarization => {
-            &["facebook/bart-large-cnn", "facebook/bart-base", "google/pegasus-xsum", "t5-small"]
-        }
+        TaskType::Summarization => &[
+            "facebook/bart-large-cnn",
+            "facebook/bart-base",
+            "google/pegasus-xsum",
+            "t5-small",
+        ],
         TaskType::TextTranslation | TaskType::DocumentTranslation => &[
             "facebook/mbart-large-50-many-to-many-mmt",
             "t5-small",

@@ -64,7 +64,8 @@ pub fn is_truncated_wav(head: &[u8], size: u64) -> bool {
             return !unknown && (at as u64 + 8 + u64::from(length)) > size;
         }
         // Chunks are padded to even lengths.
-        at += 8 + usize::try_from(length).unwrap_or(usize::MAX / 2) + usize::try_from(length % 2).unwrap_or(0);
+        at +=
+            8 + usize::try_from(length).unwrap_or(usize::MAX / 2) + usize::try_from(length % 2).unwrap_or(0);
     }
     // No sound within the head: a file this short has none at all.
     size <= head.len() as u64
@@ -75,7 +76,8 @@ mod tests {
     use super::*;
 
     fn wav(declared: u32, bytes: usize) -> Vec<u8> {
-        let mut file = b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x80\x3e\0\0\0\x7d\0\0\x02\0\x10\0data".to_vec();
+        let mut file =
+            b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x80\x3e\0\0\0\x7d\0\0\x02\0\x10\0data".to_vec();
         file.extend(declared.to_le_bytes());
         file.extend(vec![0; bytes]);
         file
@@ -86,12 +88,21 @@ mod tests {
         assert_eq!(recognise(InputKind::Audio, &wav(4, 4)), Ok("audio/x-wav"));
         assert!(recognise(InputKind::Video, &wav(4, 4)).is_err());
         assert!(recognise(InputKind::Audio, b"this is a text").is_err());
-        assert_eq!(recognise(InputKind::Document, "ein Text mit Umläuten".as_bytes()), Ok("text/plain"));
+        assert_eq!(
+            recognise(InputKind::Document, "ein Text mit Umläuten".as_bytes()),
+            Ok("text/plain")
+        );
         assert!(recognise(InputKind::Document, b"a\0b").is_err());
         assert!(recognise(InputKind::Document, &[0xff, 0xfe, 0xfd, 0x20, 0x20]).is_err());
-        assert_eq!(recognise(InputKind::Document, b"%PDF-1.7\n"), Ok("application/pdf"));
+        assert_eq!(
+            recognise(InputKind::Document, b"%PDF-1.7\n"),
+            Ok("application/pdf")
+        );
         // A character cut at the end of the head is no reason to refuse.
-        assert_eq!(recognise(InputKind::Document, &"aä".as_bytes()[..2]), Ok("text/plain"));
+        assert_eq!(
+            recognise(InputKind::Document, &"aä".as_bytes()[..2]),
+            Ok("text/plain")
+        );
     }
 
     #[test]

@@ -49,7 +49,9 @@ impl FromRequestParts<App> for Base {
             Some("https") => "https",
             _ => "http",
         };
-        Ok(Self(header(header::HOST.as_str()).map_or_else(String::new, |host| format!("{scheme}://{host}"))))
+        Ok(Self(
+            header(header::HOST.as_str()).map_or_else(String::new, |host| format!("{scheme}://{host}")),
+        ))
     }
 }
 
@@ -76,7 +78,13 @@ pub(super) struct FileLink {
 
 impl FileLink {
     pub(super) fn new(app: &App, base: &Base, file: Reference) -> Self {
-        let Reference { file_id, file_name, media_type, size, sha256 } = file;
+        let Reference {
+            file_id,
+            file_name,
+            media_type,
+            size,
+            sha256,
+        } = file;
         Self {
             file_id,
             file_name,
@@ -106,7 +114,10 @@ impl FromRequestParts<App> for Permitted {
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let Query(link) = Query::<Link>::from_request_parts(parts, app).await?;
         Ok(Self(match link {
-            Link { expires: Some(expires), signature: Some(signature) } => Reader::Link { expires, signature },
+            Link {
+                expires: Some(expires),
+                signature: Some(signature),
+            } => Reader::Link { expires, signature },
             Link { .. } => Reader::Owner(Client::from_request_parts(parts, app).await?.organization),
         }))
     }
@@ -133,11 +144,20 @@ async fn download_file(
     let text = |text: String| HeaderValue::try_from(text).map_err(Error::internal);
     headers.insert(header::CONTENT_TYPE, text(file.media_type)?);
     headers.insert(header::ETAG, text(format!("\"{}\"", hex::encode(file.sha256)))?);
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("private, no-cache"),
+    );
     // Whatever a file is, a browser that follows a link shall not run it as a page of ours.
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
     let name = percent_encoding::utf8_percent_encode(&file.file_name, percent_encoding::NON_ALPHANUMERIC);
-    headers.insert(header::CONTENT_DISPOSITION, text(format!("attachment; filename*=UTF-8''{name}"))?);
+    headers.insert(
+        header::CONTENT_DISPOSITION,
+        text(format!("attachment; filename*=UTF-8''{name}"))?,
+    );
     Ok(response)
 }
 
@@ -167,17 +187,20 @@ struct Uploaded {
     request_body(content = Vec<u8>, content_type = "audio/wav"),
     responses((status = 200, description = "Stored", body = Uploaded), ApiError)
 )]
-async fn upload_answer_file(
-    State(app): State<App>,
-    request: Request,
-) -> Result<Body<Uploaded>, ApiError> {
+async fn upload_answer_file(State(app): State<App>, request: Request) -> Result<Body<Uploaded>, ApiError> {
     let (mut parts, body) = request.into_parts();
-    let declared = parts.headers.get(CONTENT_DIGEST).and_then(|value| value.to_str().ok());
+    let declared = parts
+        .headers
+        .get(CONTENT_DIGEST)
+        .and_then(|value| value.to_str().ok());
     let digest = declared.and_then(sha256_of);
     // A stranger learns nothing about the form of the request.
     let caller = signed(&parts, &app, digest.unwrap_or_default()).await?;
     let digest = digest.ok_or_else(|| {
-        ApiError::malformed(StatusCode::PAYLOAD_TOO_LARGE, "Content-Digest: must be sha-256=:base64 of 32 bytes:")
+        ApiError::malformed(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "Content-Digest: must be sha-256=:base64 of 32 bytes:",
+        )
     })?;
     let Query(ForTask { task_id }) = Query::<ForTask>::from_request_parts(&mut parts, &app).await?;
     let stream = body.into_data_stream();
@@ -191,6 +214,8 @@ async fn upload_answer_file(
 
 /// The SHA-256 of a Content-Digest header.
 fn sha256_of(header: &str) -> Option<[u8; 32]> {
-    let value = header.split(',').find_map(|item| item.trim().strip_prefix("sha-256=:"))?;
+    let value = header
+        .split(',')
+        .find_map(|item| item.trim().strip_prefix("sha-256=:"))?;
     STANDARD.decode(value.strip_suffix(':')?).ok()?.try_into().ok()
 }

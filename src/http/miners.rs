@@ -199,14 +199,21 @@ async fn list_miner_tasks(
         .exclude
         .split(',')
         .filter(|id| !id.is_empty())
-        .map(|id| id.parse().map_err(|_| Error::invalid("exclude", "must be task ids parted by commas")))
+        .map(|id| {
+            id.parse()
+                .map_err(|_| Error::invalid("exclude", "must be task ids parted by commas"))
+        })
         .collect::<Result<_, _>>()?;
     let mail = answering::mail(&app, hotkey, &without, wait.duration()).await?;
     let tasks: Vec<TaskId> = mail.iter().map(|mail| mail.task_id).collect();
     if !tasks.is_empty() {
         answering::note_seen(&app, hotkey, &tasks).await?;
     }
-    Ok(Body(mail.into_iter().map(|mail| Assignment::new(&app, &base, mail)).collect()))
+    Ok(Body(
+        mail.into_iter()
+            .map(|mail| Assignment::new(&app, &base, mail))
+            .collect(),
+    ))
 }
 
 #[derive(Debug, Deserialize, ToSchema)]

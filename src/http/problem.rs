@@ -105,9 +105,12 @@ impl From<Error> for ApiError {
                     text,
                 )
             },
-            Error::Malformed(_) => {
-                Problem::new(StatusCode::BAD_REQUEST, "/problems/malformed-request", "Malformed request", text)
-            }
+            Error::Malformed(_) => Problem::new(
+                StatusCode::BAD_REQUEST,
+                "/problems/malformed-request",
+                "Malformed request",
+                text,
+            ),
             Error::Unauthenticated(_) => Problem::new(
                 StatusCode::UNAUTHORIZED,
                 "/problems/unauthenticated",

@@ -116,7 +116,11 @@ impl TaskResult {
         let best = whole.best();
         let response = best.map(|answer| Response::new(task.task_type, task.input_size, answer));
         let member = |name: &str| best.and_then(|answer| answer.output.get(name));
-        let text = |name: &str| member(name).and_then(|value| value.as_str()).map(ToOwned::to_owned);
+        let text = |name: &str| {
+            member(name)
+                .and_then(|value| value.as_str())
+                .map(ToOwned::to_owned)
+        };
         let summary = text("summary");
         let summary_length = summary.as_ref().map(|summary| summary.chars().count() as u64);
         #[expect(clippy::cast_precision_loss, reason = "lengths of texts")]
@@ -171,7 +175,10 @@ async fn result(
 ) -> Result<Body<TaskResult>, ApiError> {
     // Before any waiting: a task of another type is not found here.
     if tasks::get(app, client.organization, id).await?.task_type != task_type {
-        return Err(Error::NotFound { what: "task of this type" }.into());
+        return Err(Error::NotFound {
+            what: "task of this type",
+        }
+        .into());
     }
     let whole = tasks::read(app, client.organization, id, Until::Answered, wait.duration()).await?;
     Ok(Body(TaskResult::new(app, base, &whole)))

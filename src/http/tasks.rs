@@ -297,7 +297,10 @@ async fn get_task(
     let mut shown = Task::from(&task);
     match tasks::input(&app, id).await? {
         Some(Input::Text(text)) => {
-            shown.input_text = Some(InputText { text, source_language: task.source_language.clone() });
+            shown.input_text = Some(InputText {
+                text,
+                source_language: task.source_language.clone(),
+            });
         }
         Some(Input::File(file)) => shown.input_file = Some(FileLink::new(&app, &base, file)),
         None => {}

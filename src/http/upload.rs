@@ -29,7 +29,14 @@ impl Upload {
     pub(super) async fn receive(app: &App, request: Request, rules: Rules) -> Result<Self, ApiError> {
         let field = rules.field;
         let (kind, declared) = {
-            let text = |name| request.headers().get(name)?.to_str().ok().map(str::to_ascii_lowercase);
+            let text = |name| {
+                request
+                    .headers()
+                    .get(name)?
+                    .to_str()
+                    .ok()
+                    .map(str::to_ascii_lowercase)
+            };
             let length = text(header::CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
             (text(header::CONTENT_TYPE).unwrap_or_default(), length)
         };
@@ -40,7 +47,10 @@ impl Upload {
         let mut received = None;
         let collected = collect(app, &mut parts, rules, &mut received).await;
         match (collected, received) {
-            (Ok(fields), Some(file)) => Ok(Self { fields: Fields::new(fields), file }),
+            (Ok(fields), Some(file)) => Ok(Self {
+                fields: Fields::new(fields),
+                file,
+            }),
             (Ok(_), None) => Err(Error::invalid(field, "is required, as a file of the form").into()),
             (Err(error), received) => {
                 if let Some(file) = received {
@@ -62,7 +72,11 @@ fn refuse_early(rules: Rules, kind: &str, declared: Option<u64>) -> Result<(), A
         ));
     }
     if declared.is_some_and(|length| length > limit + AROUND) {
-        return Err(Error::TooLarge { field, detail: format!("must have at most {limit} bytes") }.into());
+        return Err(Error::TooLarge {
+            field,
+            detail: format!("must have at most {limit} bytes"),
+        }
+        .into());
     }
     Ok(())
 }
@@ -79,7 +93,9 @@ async fn collect(
     let mut fields = HashMap::new();
     let mut texts = 0;
     while let Some(mut part) = parts.next_field().await.map_err(|error| malformed(&error))? {
-        let Some(name) = part.name().map(ToOwned::to_owned) else { continue };
+        let Some(name) = part.name().map(ToOwned::to_owned) else {
+            continue;
+        };
         if name == rules.field {
             if received.is_some() {
                 return Err(Error::invalid(rules.field, "must be given once").into());
@@ -93,13 +109,20 @@ async fn collect(
             texts += chunk.len();
             if texts > TEXTS {
                 let detail = format!("must have at most {TEXTS} bytes of fields besides the file");
-                return Err(Error::TooLarge { field: "body", detail }.into());
+                return Err(Error::TooLarge {
+                    field: "body",
+                    detail,
+                }
+                .into());
             }
             value.extend_from_slice(&chunk);
         }
         let text = String::from_utf8(value).map_err(|_| {
             let shown: String = name.chars().take(40).collect();
-            ApiError::malformed(StatusCode::UNPROCESSABLE_ENTITY, format!("{shown}: must be UTF-8"))
+            ApiError::malformed(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                format!("{shown}: must be UTF-8"),
+            )
         })?;
         fields.insert(name, text);
     }

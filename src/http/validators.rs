@@ -84,7 +84,9 @@ fn seconds(millis: i64) -> f64 {
 impl Task {
     fn new(app: &App, base: &Base, to_judge: ToJudge) -> Self {
         let ToJudge { task, answers } = to_judge;
-        let usual = task.task_type.usual_millis(u64::try_from(task.input_size).unwrap_or(0));
+        let usual = task
+            .task_type
+            .usual_millis(u64::try_from(task.input_size).unwrap_or(0));
         let (input_text, input_file) = match task.input {
             Input::Text(text) => (Some(InputText { text }), None),
             Input::File(file) => (None, Some(FileLink::new(app, base, file))),
@@ -129,7 +131,10 @@ async fn list_validator_tasks(
     Query(wait): Query<Wait>,
 ) -> Result<Body<Finished>, ApiError> {
     let tasks = evaluating::waiting_for(&app, caller.neuron.hotkey, wait.duration()).await?;
-    let tasks: Vec<Task> = tasks.into_iter().map(|task| Task::new(&app, &base, task)).collect();
+    let tasks: Vec<Task> = tasks
+        .into_iter()
+        .map(|task| Task::new(&app, &base, task))
+        .collect();
     Ok(Body(Finished {
         success: true,
         count: tasks.len(),

@@ -72,10 +72,26 @@ pub struct Rules {
 pub fn rules(app: &App, kind: InputKind) -> Rules {
     let limits = &app.config.tasks;
     match kind {
-        InputKind::Audio => Rules { kind, field: "audio_file", limit: limits.audio_bytes },
-        InputKind::Video => Rules { kind, field: "video_file", limit: limits.video_bytes },
-        InputKind::Document => Rules { kind, field: "document_file", limit: limits.document_bytes },
-        InputKind::Text => Rules { kind, field: "text", limit: 0 },
+        InputKind::Audio => Rules {
+            kind,
+            field: "audio_file",
+            limit: limits.audio_bytes,
+        },
+        InputKind::Video => Rules {
+            kind,
+            field: "video_file",
+            limit: limits.video_bytes,
+        },
+        InputKind::Document => Rules {
+            kind,
+            field: "document_file",
+            limit: limits.document_bytes,
+        },
+        InputKind::Text => Rules {
+            kind,
+            field: "text",
+            limit: 0,
+        },
     }
 }
 
@@ -92,10 +108,24 @@ pub async fn receive<E: std::fmt::Display>(
     let id = FileId::new();
     let mut writer = app.blobs.write(&object_key(id)).await?;
     match take(&mut writer, rules, body).await {
-        Ok(Taken { media_type, size, sha256 }) => {
+        Ok(Taken {
+            media_type,
+            size,
+            sha256,
+        }) => {
             writer.finish().await?;
-            let name: String = name.chars().filter(|c| !c.is_control()).take(LONGEST_NAME).collect();
-            Ok(Received { id, name, media_type, size, sha256 })
+            let name: String = name
+                .chars()
+                .filter(|c| !c.is_control())
+                .take(LONGEST_NAME)
+                .collect();
+            Ok(Received {
+                id,
+                name,
+                media_type,
+                size,
+                sha256,
+            })
         }
         Err(error) => {
             // The refusal is what the sender must hear; an unfinished object is not visible anyway.
@@ -125,10 +155,14 @@ async fn take<E: std::fmt::Display>(
     let mut size = 0u64;
     let mut media_type = None;
     while let Some(chunk) = body.next().await {
-        let chunk = chunk.map_err(|error| Error::Malformed(format!("{field}: did not arrive whole: {error}")))?;
+        let chunk =
+            chunk.map_err(|error| Error::Malformed(format!("{field}: did not arrive whole: {error}")))?;
         size += chunk.len() as u64;
         if size > limit {
-            return Err(Error::TooLarge { field, detail: format!("must have at most {limit} bytes") });
+            return Err(Error::TooLarge {
+                field,
+                detail: format!("must have at most {limit} bytes"),
+            });
         }
         hasher.update(&chunk);
         head.extend(chunk.iter().take(HEAD - head.len().min(HEAD)));
@@ -145,9 +179,16 @@ async fn take<E: std::fmt::Display>(
         None => recognised(kind, field, &head)?,
     };
     if media::is_truncated_wav(&head, size) {
-        return Err(Error::invalid(field, "is truncated: its header promises more sound than it has"));
+        return Err(Error::invalid(
+            field,
+            "is truncated: its header promises more sound than it has",
+        ));
     }
-    Ok(Taken { media_type, size, sha256: hasher.finalize().into() })
+    Ok(Taken {
+        media_type,
+        size,
+        sha256: hasher.finalize().into(),
+    })
 }
 
 fn recognised(kind: InputKind, field: &'static str, head: &[u8]) -> Result<&'static str> {
@@ -180,7 +221,11 @@ impl Links {
     /// When the key has no VRF.
     pub fn new(keypair: &Keypair) -> Result<Self, KeyError> {
         let proof = keypair.vrf(b"violet/links/1", b"")?;
-        Ok(Self(proof.verify(&keypair.hotkey(), b"violet/links/1", b"").unwrap_or(proof.preout)))
+        Ok(Self(
+            proof
+                .verify(&keypair.hotkey(), b"violet/links/1", b"")
+                .unwrap_or(proof.preout),
+        ))
     }
 
     fn mac(&self, id: FileId, expires: u64) -> Blake2bMac<U32> {
@@ -223,12 +268,19 @@ pub async fn find(app: &App, id: FileId, reader: &Reader) -> Result<File> {
     match reader {
         Reader::Owner(organization) => {
             let file = store::files::find(&app.db, id).await?.ok_or_else(missing)?;
-            if file.organization_id == *organization { Ok(file) } else { Err(missing()) }
+            if file.organization_id == *organization {
+                Ok(file)
+            } else {
+                Err(missing())
+            }
         }
         Reader::Link { expires, signature } => {
             let refused = || Error::Unauthenticated("this link is not valid, or its time is over".into());
             let signature = hex::decode(signature).map_err(|_| refused())?;
-            app.links.mac(id, *expires).verify_slice(&signature).map_err(|_| refused())?;
+            app.links
+                .mac(id, *expires)
+                .verify_slice(&signature)
+                .map_err(|_| refused())?;
             if u64::try_from(app.clock.now().timestamp()).unwrap_or(u64::MAX) > *expires {
                 return Err(refused());
             }
@@ -263,7 +315,11 @@ pub async fn receive_answer<E: std::fmt::Display>(
     if !standing.is_some_and(|standing| standing.assigned) {
         return Err(Error::Forbidden("this task is not open for you".into()));
     }
-    let rules = Rules { kind: InputKind::Audio, field: "body", limit: app.config.tasks.answer_file_bytes };
+    let rules = Rules {
+        kind: InputKind::Audio,
+        field: "body",
+        limit: app.config.tasks.answer_file_bytes,
+    };
     let received = receive(app, rules, "answer.wav", body).await?;
     if received.sha256 != signed {
         discard(app, received.id).await;

@@ -64,7 +64,13 @@ pub struct Speech {
 ///
 /// # Errors
 /// 422 with what it must be.
-pub async fn check(app: &App, task_type: TaskType, task: TaskId, miner: Hotkey, output: &Value) -> Result<()> {
+pub async fn check(
+    app: &App,
+    task_type: TaskType,
+    task: TaskId,
+    miner: Hotkey,
+    output: &Value,
+) -> Result<()> {
     match task_type {
         TaskType::Transcription | TaskType::VideoTranscription => transcript(app, &read(output)?),
         TaskType::Summarization => {
@@ -90,7 +96,9 @@ fn read<T: for<'de> Deserialize<'de>>(output: &Value) -> Result<T> {
 fn bounded(app: &App, name: &str, text: &str) -> Result<()> {
     let most = GROWTH * app.config.tasks.text_bytes;
     if text.contains('\0') || text.len() > most {
-        return Err(invalid(format!("{name} must have at most {most} bytes and no NUL character")));
+        return Err(invalid(format!(
+            "{name} must have at most {most} bytes and no NUL character"
+        )));
     }
     Ok(())
 }
@@ -103,7 +111,12 @@ fn text(app: &App, name: &str, text: &str) -> Result<()> {
 }
 
 fn transcript(app: &App, answer: &Transcript) -> Result<()> {
-    let Transcript { transcript, language, confidence, words } = answer;
+    let Transcript {
+        transcript,
+        language,
+        confidence,
+        words,
+    } = answer;
     // Nothing is what a recording of silence says.
     bounded(app, "transcript", transcript)?;
     bounded(app, "language", language.as_deref().unwrap_or_default())?;
@@ -113,7 +126,9 @@ fn transcript(app: &App, answer: &Transcript) -> Result<()> {
     }
     let ordered = |word: &Word| word.start.is_finite() && word.end.is_finite() && word.start <= word.end;
     if words.len() > MOST_WORDS || !words.iter().all(ordered) {
-        return Err(invalid(format!("words must be at most {MOST_WORDS}, each with start and end in seconds")));
+        return Err(invalid(format!(
+            "words must be at most {MOST_WORDS}, each with start and end in seconds"
+        )));
     }
     words.iter().try_for_each(|word| bounded(app, "word", &word.word))
 }
@@ -124,7 +139,9 @@ async fn speech(app: &App, task: TaskId, miner: Hotkey, answer: &Speech) -> Resu
         file.task_id == task && file.hotkey == Some(miner) && file.sha256 == answer.sha256
     });
     if !fits {
-        return Err(invalid("file_id must be a file that you uploaded for this task, with its sha256"));
+        return Err(invalid(
+            "file_id must be a file that you uploaded for this task, with its sha256",
+        ));
     }
     if answer.media_type != "audio/wav" {
         return Err(invalid("media_type must be audio/wav"));

@@ -65,7 +65,9 @@ impl Miner {
 
     /// Whether an engine of its does tasks of this capability with an input of so many bytes.
     pub fn takes(&self, capability: &Capability, input_bytes: u64) -> bool {
-        self.offers.iter().any(|offer| offer.serves(capability) && input_bytes <= offer.max_input_bytes)
+        self.offers
+            .iter()
+            .any(|offer| offer.serves(capability) && input_bytes <= offer.max_input_bytes)
     }
 
     fn performance(&self, task_type: TaskType) -> Performance {

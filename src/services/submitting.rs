@@ -117,11 +117,22 @@ pub async fn submit(app: &App, owner: Owner, asked: Asked) -> Result<Taken> {
 }
 
 async fn checked(app: &App, owner: Owner, asked: Asked) -> Result<(Taken, bool)> {
-    let Asked { task_type, content, source_language, target_language, voice_name, options } = asked;
+    let Asked {
+        task_type,
+        content,
+        source_language,
+        target_language,
+        voice_name,
+        options,
+    } = asked;
     let (source, target) = languages(task_type, source_language.as_deref(), target_language.as_deref())?;
     let voice_name = voice(voice_name)?;
     let (raw_length, text, file) = match content {
-        Content::Text(text) => (text.chars().count(), Some(checked_text(app, &text)?.to_owned()), None),
+        Content::Text(text) => (
+            text.chars().count(),
+            Some(checked_text(app, &text)?.to_owned()),
+            None,
+        ),
         Content::File(file) => (0, None, Some(file)),
     };
     let word_count = text.as_deref().map_or(0, |text| text.split_whitespace().count());
@@ -133,12 +144,24 @@ async fn checked(app: &App, owner: Owner, asked: Asked) -> Result<(Taken, bool)>
     let wanted = drawing::capability(task_type, &source, target.as_ref(), required_model);
     require_served(app, &wanted)?;
 
-    let content = text.as_deref().map(str::as_bytes).or(file.as_ref().map(|file| &file.sha256[..]));
-    let input_digest =
-        input_digest(task_type, &source, target.as_ref(), voice_name.as_ref(), content.unwrap_or_default());
+    let content = text
+        .as_deref()
+        .map(str::as_bytes)
+        .or(file.as_ref().map(|file| &file.sha256[..]));
+    let input_digest = input_digest(
+        task_type,
+        &source,
+        target.as_ref(),
+        voice_name.as_ref(),
+        content.unwrap_or_default(),
+    );
     let netuid = app.config.netuid;
-    let request_digest =
-        routing::request_digest(netuid, owner.organization.bytes(), entropy.as_bytes(), input_digest);
+    let request_digest = routing::request_digest(
+        netuid,
+        owner.organization.bytes(),
+        entropy.as_bytes(),
+        input_digest,
+    );
     let file_id = file.as_ref().map(|file| file.id);
     let input_size = match (&text, &file) {
         (Some(text), _) => text.chars().count() as u64,
@@ -209,7 +232,10 @@ async fn accept(
 ) -> Result<Accepted> {
     if let Some(key) = &key {
         // A repeated request is told apart before anything is drawn for it; a race is settled by the commit.
-        if store::submissions::find_key(&app.db, key.organization_id, &key.key).await?.is_some() {
+        if store::submissions::find_key(&app.db, key.organization_id, &key.key)
+            .await?
+            .is_some()
+        {
             return accepting::repeated(app, key).await;
         }
     }
@@ -242,7 +268,14 @@ fn input_digest(
 
 /// What must be the same when a key is used again.
 fn fingerprint(task: &NewTask) -> [u8; 32] {
-    let NewTask { priority, requested_model, require_model, required_miner_count, input_digest, .. } = task;
+    let NewTask {
+        priority,
+        requested_model,
+        require_model,
+        required_miner_count,
+        input_digest,
+        ..
+    } = task;
     blake2b_256(&[&(
         "violet/fingerprint/1",
         input_digest,
@@ -270,16 +303,20 @@ fn languages(
     let source = given("source_language", source)?;
     let target = given("target_language", target)?;
     if source == target {
-        return Err(Error::invalid("target_language", "must differ from source_language"));
+        return Err(Error::invalid(
+            "target_language",
+            "must differ from source_language",
+        ));
     }
     Ok((source, Some(target)))
 }
 
 fn voice(name: Option<String>) -> Result<Option<String>> {
     match name.filter(|name| !name.is_empty()) {
-        Some(name) if !VOICES.contains(&name.as_str()) => {
-            Err(Error::invalid("voice_name", format!("must be one of {}", VOICES.join(", "))))
-        }
+        Some(name) if !VOICES.contains(&name.as_str()) => Err(Error::invalid(
+            "voice_name",
+            format!("must be one of {}", VOICES.join(", ")),
+        )),
         name => Ok(name),
     }
 }

@@ -76,7 +76,10 @@ pub(crate) async fn find(db: impl PgExecutor<'_>, id: FileId) -> Result<Option<F
             file_id: id,
             organization_id: row.organization_id,
             task_id: row.task_id,
-            hotkey: row.hotkey.map(|hotkey| super::bytes("hotkey", hotkey).map(Hotkey)).transpose()?,
+            hotkey: row
+                .hotkey
+                .map(|hotkey| super::bytes("hotkey", hotkey).map(Hotkey))
+                .transpose()?,
             file_name: row.file_name,
             media_type: row.media_type,
             size: row.size,
@@ -134,7 +137,14 @@ impl TryFrom<InputColumns> for Input {
     type Error = sqlx::Error;
 
     fn try_from(columns: InputColumns) -> Result<Self, sqlx::Error> {
-        let InputColumns { text, file_id, file_name, media_type, size, sha256 } = columns;
+        let InputColumns {
+            text,
+            file_id,
+            file_name,
+            media_type,
+            size,
+            sha256,
+        } = columns;
         if let Some(text) = text {
             return Ok(Self::Text(text));
         }

@@ -47,7 +47,8 @@ impl NewTask {
     /// What engines compare their limit with.
     pub fn input_bytes(&self) -> u64 {
         let text = self.text.as_ref().map(|text| text.len() as u64);
-        text.or_else(|| self.file.as_ref().map(|file| file.size)).unwrap_or(0)
+        text.or_else(|| self.file.as_ref().map(|file| file.size))
+            .unwrap_or(0)
     }
 }
 
@@ -166,9 +167,14 @@ pub(crate) async fn insert_tasks(
     let entropies: Vec<Vec<u8>> = tasks.iter().map(|task| task.client_entropy.clone()).collect();
     let texts: Vec<Option<String>> = tasks.iter().map(|task| task.text.clone()).collect();
     let voices: Vec<Option<String>> = tasks.iter().map(|task| task.voice_name.clone()).collect();
-    let bytes: Vec<i64> = tasks.iter().map(|task| i64::try_from(task.input_bytes()).unwrap_or(i64::MAX)).collect();
-    let files: Vec<Option<Uuid>> =
-        tasks.iter().map(|task| task.file.as_ref().map(|file| file.file_id.into())).collect();
+    let bytes: Vec<i64> = tasks
+        .iter()
+        .map(|task| i64::try_from(task.input_bytes()).unwrap_or(i64::MAX))
+        .collect();
+    let files: Vec<Option<Uuid>> = tasks
+        .iter()
+        .map(|task| task.file.as_ref().map(|file| file.file_id.into()))
+        .collect();
     sqlx::query!(
         r#"
         with src as materialized (
@@ -223,8 +229,10 @@ pub(crate) async fn insert_tasks(
 }
 
 async fn insert_files(db: &mut PgConnection, tasks: &[&NewTask]) -> Result<(), sqlx::Error> {
-    let with: Vec<(&NewTask, &InputFile)> =
-        tasks.iter().filter_map(|task| task.file.as_ref().map(|file| (*task, file))).collect();
+    let with: Vec<(&NewTask, &InputFile)> = tasks
+        .iter()
+        .filter_map(|task| task.file.as_ref().map(|file| (*task, file)))
+        .collect();
     if with.is_empty() {
         return Ok(());
     }
@@ -233,7 +241,10 @@ async fn insert_files(db: &mut PgConnection, tasks: &[&NewTask]) -> Result<(), s
     let tasks: Vec<Uuid> = with.iter().map(|(task, _)| task.task_id.into()).collect();
     let names: Vec<String> = with.iter().map(|(_, file)| file.file_name.clone()).collect();
     let types: Vec<String> = with.iter().map(|(_, file)| file.media_type.clone()).collect();
-    let sizes: Vec<i64> = with.iter().map(|(_, file)| i64::try_from(file.size).unwrap_or(i64::MAX)).collect();
+    let sizes: Vec<i64> = with
+        .iter()
+        .map(|(_, file)| i64::try_from(file.size).unwrap_or(i64::MAX))
+        .collect();
     let digests: Vec<Vec<u8>> = with.iter().map(|(_, file)| file.sha256.to_vec()).collect();
     let keys: Vec<String> = with.iter().map(|(_, file)| file.object_key.clone()).collect();
     sqlx::query!(

@@ -221,6 +221,7 @@ mod tests {
             target_language: Some(target),
             model_id: None,
             require_model: false,
+            voice: None,
         };
         let catalogue = Catalogue::discover().await;
         let engine = catalogue.find(&wanted).expect(MISSING);

@@ -19,15 +19,18 @@ pub struct Wanted<'a> {
     /// A preference, or a condition when `require_model` is set.
     pub model_id: Option<&'a str>,
     pub require_model: bool,
+    /// A preference for the model that ends in `/` and this name, behind the one for a model.
+    pub voice: Option<&'a str>,
 }
 
 impl Wanted<'_> {
-    /// The same without a wish for a model.
+    /// The same without a wish for a model or a voice.
     #[must_use]
     pub fn any_model(self) -> Self {
         Self {
             model_id: None,
             require_model: false,
+            voice: None,
             ..self
         }
     }
@@ -95,8 +98,8 @@ impl Catalogue {
         self.engines.is_empty()
     }
 
-    /// The engine for a task: the wanted model when it is here, else (unless it is required) the closest
-    /// languages, then the better tier, then the first found. An offer of `en` serves `en-GB`, not the
+    /// The engine for a task: the wanted model when it is here, else (unless it is required) the wanted voice, then
+    /// the closest languages, then the better tier, then the first found. An offer of `en` serves `en-GB`, not the
     /// other way round.
     pub fn find(&self, wanted: &Wanted<'_>) -> Option<&Arc<Engine>> {
         let rank = |engine: &Arc<Engine>| {
@@ -113,7 +116,8 @@ impl Catalogue {
             if other_model && wanted.require_model {
                 return None;
             }
-            Some((other_model, fit, profile.quality_tier))
+            let other_voice = wanted.voice.is_some_and(|voice| !has_voice(profile, voice));
+            Some((other_model, other_voice, fit, profile.quality_tier))
         };
         let ranked = self
             .engines
@@ -121,6 +125,11 @@ impl Catalogue {
             .filter_map(|engine| Some((rank(engine)?, engine)));
         ranked.min_by_key(|(rank, _)| *rank).map(|(_, engine)| engine)
     }
+}
+
+fn has_voice(profile: &Profile, voice: &str) -> bool {
+    let own = profile.model_id.rsplit_once('/').map(|(_, own)| own);
+    own.is_some_and(|own| own.eq_ignore_ascii_case(voice))
 }
 
 /// 0 when the offer is what was wanted, 1 when it covers it by its primary language; `None` when not at all.
@@ -185,6 +194,7 @@ mod tests {
             target_language: None,
             model_id,
             require_model: false,
+            voice: None,
         }
     }
 
@@ -213,6 +223,14 @@ mod tests {
             "espeak-ng/default"
         );
         assert_eq!(found(&wanted(TaskType::Transcription, "de", None)), None);
+        let voice = |voice, language, model_id| Wanted {
+            voice: Some(voice),
+            ..wanted(TaskType::Tts, language, model_id)
+        };
+        assert_eq!(model(&voice("rms", "en-us", None)), "flite/rms");
+        assert_eq!(model(&voice("rms", "en", Some("flite/awb"))), "flite/awb");
+        assert_eq!(model(&voice("english_alice", "en", None)), "flite/slt");
+        assert_eq!(model(&voice("rms", "de", None)), "espeak-ng/default");
         let exact = Wanted {
             require_model: true,
             ..wanted(TaskType::Tts, "en", Some("neural/best"))

@@ -75,7 +75,8 @@ impl DocumentReader {
             file.as_ref(),
             "-".as_ref(),
         ];
-        let text = program.run(&args, folder.path(), b"", &LIMITS).await?;
+        let text = program.run(&args, folder.path(), b"", &LIMITS).await;
+        let text = text.map_err(|error| EngineError::reading("PDF", error))?;
         String::from_utf8(text).map_err(|_| EngineError::Output("not UTF-8"))
     }
 }
@@ -252,7 +253,7 @@ mod tests {
         ));
         assert!(matches!(
             text_of(b"%PDF-1.4 broken").await,
-            Err(EngineError::Command(_))
+            Err(EngineError::Unreadable { .. })
         ));
         assert!(matches!(text_of(b" \n").await, Err(EngineError::Empty)));
         assert!(matches!(

@@ -9,7 +9,8 @@ use super::audio::Speech;
 use super::command::{Limits, Program, Tools};
 use super::{EngineError, Profile, QualityTier, TaskType, best_offer, probe_folder, working_folder};
 
-const MAX_INPUT_BYTES: u64 = 32 * 1024;
+/// About half an hour of speech, which still can be sent.
+const MAX_INPUT_BYTES: u64 = 16 * 1024;
 
 const LIMITS: Limits = Limits {
     wall: Duration::from_secs(60),
@@ -118,6 +119,7 @@ mod tests {
                 target_language: None,
                 model_id: None,
                 require_model: false,
+                voice: None,
             };
             let engine = catalogue
                 .find(&wanted)

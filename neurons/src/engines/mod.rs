@@ -15,10 +15,13 @@ mod espeak;
 mod flite;
 mod pocketsphinx;
 mod textrank;
+mod wav;
 
 pub use self::audio::Speech;
 pub use self::catalogue::{Catalogue, Wanted};
 pub use self::pocketsphinx::{Transcript, Word};
+
+pub(crate) use self::wav::{Sound, measure};
 
 use self::apertium::Apertium;
 use self::catalogue::{best_offer, pair_fit};
@@ -123,7 +126,8 @@ pub enum Input {
     Summary {
         text: String,
         language: String,
-        max_sentences: usize,
+        /// `None`: as many as suit the text.
+        max_sentences: Option<usize>,
     },
 }
 
@@ -166,6 +170,13 @@ pub enum EngineError {
     /// Of a kind that the engine cannot work on.
     #[error("the input is unfit: {0}")]
     Unfit(&'static str),
+    /// Broken, or not what it says it is.
+    #[error("the input cannot be read as {kind}")]
+    Unreadable {
+        kind: &'static str,
+        #[source]
+        source: CommandError,
+    },
     /// Nothing to work on.
     #[error("the input is empty")]
     Empty,
@@ -178,6 +189,28 @@ pub enum EngineError {
     /// A file or working folder could not be made or read.
     #[error("a file cannot be read or written")]
     Folder(#[source] std::io::Error),
+}
+
+impl EngineError {
+    /// Whether it is the input's fault, which another run or another machine with the same engine would find too.
+    pub fn is_of_input(&self) -> bool {
+        match self {
+            Self::NotServed { .. }
+            | Self::TooLarge { .. }
+            | Self::Unfit(_)
+            | Self::Unreadable { .. }
+            | Self::Empty => true,
+            Self::Command(_) | Self::Output(_) | Self::Folder(_) => false,
+        }
+    }
+
+    /// [`Self::Unreadable`] when a program ended with an error over its input.
+    fn reading(kind: &'static str, error: CommandError) -> Self {
+        match error {
+            source @ CommandError::Failed { .. } => Self::Unreadable { kind, source },
+            error => Self::Command(error),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -232,6 +265,15 @@ impl Engine {
                 let summary = textrank.summarize(text, *max_sentences).await?;
                 Ok(Output::Summary { summary })
             }
+            _ => Err(self.not_served()),
+        }
+    }
+
+    /// The sentences of `text`, the most central first, when this engine works by ranking sentences.
+    pub(crate) async fn rank(&self, text: &str) -> Result<Vec<String>, EngineError> {
+        self.check_text(text)?;
+        match &self.kind {
+            Kind::TextRank(textrank) => textrank.rank(text).await,
             _ => Err(self.not_served()),
         }
     }

@@ -253,7 +253,10 @@ mod tests {
             audio: file,
             language: "en".into(),
         };
-        assert!(matches!(engine.run(&input).await, Err(EngineError::Command(_))));
+        assert!(matches!(
+            engine.run(&input).await,
+            Err(EngineError::Unreadable { .. })
+        ));
     }
 
     #[test]

@@ -8,6 +8,8 @@ use super::{EngineError, Profile, QualityTier, TaskType};
 const MAX_INPUT_BYTES: u64 = 256 * 1024;
 /// Beyond this many sentences only the first are looked at; the work grows with the square.
 const MAX_SENTENCES: usize = 1500;
+/// The most sentences of a summary for which no length was given.
+const USUAL_LONGEST: usize = 10;
 const DAMPING: f64 = 0.85;
 const ROUNDS: usize = 60;
 const SETTLED: f64 = 1e-7;
@@ -36,22 +38,44 @@ pub(super) fn discover() -> Vec<(Profile, TextRank)> {
 }
 
 impl TextRank {
-    /// The `max_sentences` most central sentences, in the order of the text.
-    pub(super) async fn summarize(&self, text: &str, max_sentences: usize) -> Result<String, EngineError> {
+    /// The `max_sentences` most central sentences, in the order of the text; a fifth of them when no number is given.
+    pub(super) async fn summarize(
+        &self,
+        text: &str,
+        max_sentences: Option<usize>,
+    ) -> Result<String, EngineError> {
         let text = text.to_owned();
         // A second of arithmetic must not hold up the heartbeats.
         let summary = tokio::task::spawn_blocking(move || summary(&text, max_sentences)).await;
         summary.map_err(|_| EngineError::Output("the ranking broke"))
     }
+
+    /// All sentences, the most central first.
+    pub(super) async fn rank(&self, text: &str) -> Result<Vec<String>, EngineError> {
+        let text = text.to_owned();
+        let ranked = tokio::task::spawn_blocking(move || {
+            let (mut sentences, order) = ranked(&text);
+            let sentence = |index: usize| std::mem::take(&mut sentences[index]);
+            order.into_iter().map(sentence).collect()
+        });
+        ranked.await.map_err(|_| EngineError::Output("the ranking broke"))
+    }
 }
 
-fn summary(text: &str, max_sentences: usize) -> String {
+/// The sentences in their order, and their numbers by falling rank.
+fn ranked(text: &str) -> (Vec<String>, Vec<usize>) {
     let mut sentences = sentences(text);
     sentences.truncate(MAX_SENTENCES);
     let ranks = ranks(&sentences);
     let mut order: Vec<usize> = (0..sentences.len()).collect();
     order.sort_by(|&a, &b| ranks[b].total_cmp(&ranks[a]).then(a.cmp(&b)));
-    order.truncate(max_sentences.max(1));
+    (sentences, order)
+}
+
+fn summary(text: &str, max_sentences: Option<usize>) -> String {
+    let (sentences, mut order) = ranked(text);
+    let usual = || sentences.len().div_ceil(5).min(USUAL_LONGEST);
+    order.truncate(max_sentences.unwrap_or_else(usual).max(1));
     order.sort_unstable();
     order
         .into_iter()
@@ -209,7 +233,7 @@ mod tests {
         let input = Input::Summary {
             text: TEXT.into(),
             language: "en".into(),
-            max_sentences: 2,
+            max_sentences: Some(2),
         };
         let Output::Summary { summary } = catalogue.engines()[0].run(&input).await.unwrap() else {
             panic!("a summary was asked for")
@@ -227,13 +251,27 @@ mod tests {
 
     #[test]
     fn few_or_equal_sentences_are_no_trouble() {
-        assert_eq!(summary("One sentence.", 3), "One sentence.");
+        assert_eq!(summary("One sentence.", Some(3)), "One sentence.");
         assert_eq!(
-            summary("Same words. Same words. Same words.", 2),
+            summary("Same words. Same words. Same words.", Some(2)),
             "Same words. Same words."
         );
-        assert_eq!(summary("", 3), "");
-        assert_eq!(summary("No end", 0), "No end");
+        assert_eq!(summary("", Some(3)), "");
+        assert_eq!(summary("No end", Some(0)), "No end");
+    }
+
+    #[tokio::test]
+    async fn a_fifth_is_usual_and_the_rank_begins_with_it() {
+        assert_eq!(sentences(&summary(TEXT, None)).len(), 2);
+        assert_eq!(sentences(&summary(&TEXT.repeat(20), None)).len(), USUAL_LONGEST);
+        assert_eq!(summary("", None), "");
+        let rank = TextRank.rank(TEXT).await.unwrap();
+        assert_eq!(rank.len(), 6);
+        assert!(
+            sentences(&summary(TEXT, Some(2)))
+                .iter()
+                .all(|central| rank[..2].contains(central))
+        );
     }
 
     #[test]
@@ -256,7 +294,7 @@ mod tests {
         let ranks_of = |text: &str| ranks(&sentences(text));
         assert!((ranks_of(TEXT).iter().sum::<f64>() - 1.0).abs() < 1e-6);
         let started = std::time::Instant::now();
-        assert!(!summary(&TEXT.repeat(100), 5).is_empty());
+        assert!(!summary(&TEXT.repeat(100), Some(5)).is_empty());
         assert!(
             started.elapsed() < std::time::Duration::from_secs(20),
             "{:?}",

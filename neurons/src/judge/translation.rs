@@ -1,78 +1,27 @@
-//! Judges translations against our own: chrF for accuracy, length and unknown-word marks for quality.
-//! A better engine than ours is scored by its likeness to ours; that is the limit of this judge.
-
-use std::error::Error;
+//! Judges translations of texts and documents against our own: chrF for accuracy, length and unknown-word marks for
+//! quality. A better engine than ours is scored by its likeness to ours; that is the limit of this judge.
+//!
+//! - accuracy = chrF of the answer against our own translation (see [`super::chrf`]);
+//! - quality = shorter ÷ longer of both (characters without white space), times the share of words without the mark
+//!   `*` of an unknown word, beyond the marks that our own translation has.
 
 use super::chrf::chrf;
-use super::{abstain, overall, part, speed};
-use crate::engines::{Catalogue, Input, Output};
-use crate::wire::{AnswerToJudge, JudgeTask, Parts, Score, translation_input, wanted};
+use super::{Judge, NoJudgement, compare, field, part, scored, worthless};
+use crate::wire::{AnswerToJudge, JudgeTask, Score};
 
-pub(super) async fn evaluate(catalogue: &Catalogue, judged: &JudgeTask) -> Vec<Score> {
-    let Some(Input::Translation {
-        text,
-        source_language,
-        target_language,
-    }) = translation_input(&judged.task)
-    else {
-        return abstain(judged, "the task has no text or no languages");
-    };
-    // Whatever model the task asked for: ours is only the yardstick.
-    let Some(engine) = catalogue.find(&wanted(&judged.task).any_model()) else {
-        return abstain(
-            judged,
-            &format!("no engine for {source_language} to {target_language}"),
-        );
-    };
-    let input = Input::Translation {
-        text: text.clone(),
-        source_language,
-        target_language,
-    };
-    match engine.run(&input).await {
-        Ok(Output::Translation { translated_text: own }) => judged
-            .answers
-            .iter()
-            .map(|answer| score(answer, &text, &own))
-            .collect(),
-        Ok(_) => abstain(judged, "our own engine made no translation"),
-        Err(error) => {
-            tracing::warn!(error = &error as &dyn Error, "our own translation failed");
-            abstain(judged, "our own translation failed")
-        }
-    }
+pub(super) async fn evaluate(judge: &Judge, judged: &JudgeTask) -> Result<Vec<Score>, NoJudgement> {
+    let own = judge.own_text(&judged.task).await?;
+    compare(judged, move |answer| score(answer, &own.text)).await
 }
 
-fn score(answer: &AnswerToJudge, source: &str, own: &str) -> Score {
-    let Some(translated) = answer
-        .output
-        .get("translated_text")
-        .and_then(|text| text.as_str())
-    else {
-        let comment = Some("no translated_text".to_owned());
-        return Score {
-            hotkey: answer.hotkey,
-            score: Some(0),
-            parts: None,
-            comment,
-        };
+fn score(answer: &AnswerToJudge, own: &str) -> Score {
+    let Some(translated) = field(answer, "translated_text") else {
+        return worthless(answer, "no translated_text");
     };
-    let parts = Parts {
-        accuracy: chrf(translated, own),
-        speed: speed(answer),
-        quality: quality(translated, source, own),
-    };
-    Score {
-        hotkey: answer.hotkey,
-        score: Some(overall(parts)),
-        parts: Some(parts),
-        comment: None,
-    }
+    scored(answer, chrf(translated, own), quality(translated, own))
 }
 
-/// The shorter length ÷ the longer one (ours and theirs, in characters without white space), times the share of
-/// words without the mark `*` of an unknown word that the source does not have.
-fn quality(translated: &str, source: &str, own: &str) -> u16 {
+fn quality(translated: &str, own: &str) -> u16 {
     let length = |text: &str| text.chars().filter(|c| !c.is_whitespace()).count() as u128;
     let marks = |text: &str| {
         text.split_whitespace()
@@ -81,7 +30,7 @@ fn quality(translated: &str, source: &str, own: &str) -> u16 {
     };
     let (theirs, ours) = (length(translated), length(own));
     let words = translated.split_whitespace().count();
-    let unmarked = words - marks(translated).saturating_sub(marks(source)).min(words);
+    let unmarked = words - marks(translated).saturating_sub(marks(own)).min(words);
     part(
         theirs.min(ours) * unmarked as u128,
         theirs.max(ours) * words as u128,
@@ -93,8 +42,9 @@ mod tests {
     use serde_json::json;
     use violet_chain::Hotkey;
 
-    use super::super::Judge;
+    use super::super::tests::judge;
     use super::*;
+    use crate::wire::Parts;
 
     fn judged(pair: (&str, &str), text: &str, answers: &[(&str, f64)]) -> JudgeTask {
         let answers: Vec<_> = (1..)
@@ -111,7 +61,7 @@ mod tests {
     }
 
     async fn scores(judged: &JudgeTask) -> Vec<Score> {
-        Judge::new(Catalogue::discover().await).evaluate(judged).await
+        judge().await.evaluate(judged, None).await
     }
 
     #[tokio::test]
@@ -167,10 +117,10 @@ mod tests {
 
     #[test]
     fn quality_sees_length_and_marks() {
-        assert_eq!(quality("uno dos", "one two", "uno dos"), u16::MAX);
-        assert_eq!(quality("uno", "one two", "uno dos"), 32767);
-        assert_eq!(quality("*one dos", "one two", "uno doss"), 32767);
-        assert_eq!(quality("*uno dos", "*one two", "*uno dos"), u16::MAX);
-        assert_eq!(quality("", "one", "uno"), 0);
+        assert_eq!(quality("uno dos", "uno dos"), u16::MAX);
+        assert_eq!(quality("uno", "uno dos"), 32767);
+        assert_eq!(quality("*one dos", "uno doss"), 32767);
+        assert_eq!(quality("*uno dos", "*uno dos"), u16::MAX);
+        assert_eq!(quality("", "uno"), 0);
     }
 }

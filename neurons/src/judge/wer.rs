@@ -1,5 +1,7 @@
 //! Word error rate: how many words must be changed, left out or put in to get from one text to another.
-//! Case and punctuation do not count, since recognisers give none.
+//! Case and punctuation do not count, since recognisers give none; numbers are left as they are written.
+
+use std::collections::HashMap;
 
 /// The counts behind a word error rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +31,30 @@ impl WordErrors {
 
 /// Compares the words of `hypothesis` with those of `reference`.
 pub fn word_errors(reference: &str, hypothesis: &str) -> WordErrors {
+    distance(&words(reference), &words(hypothesis))
+}
+
+/// What is right of `hypothesis`: max(0, 1 − word error rate) as 0..=65535; all of it when neither has a word.
+///
+/// The same as [`WordErrors::accuracy`], but without counting where the answer is so long that nothing can be right:
+/// the work never grows beyond twice the square of the reference.
+pub fn accuracy(reference: &str, hypothesis: &str) -> u16 {
     let (reference, hypothesis) = (words(reference), words(hypothesis));
+    if hypothesis.len() >= 2 * reference.len().max(1) {
+        return 0;
+    }
+    distance(&reference, &hypothesis).accuracy()
+}
+
+fn distance(reference: &[String], hypothesis: &[String]) -> WordErrors {
+    // Numbers are quicker to compare than words.
+    let mut numbers: HashMap<&str, usize> = HashMap::new();
+    let mut number = |word| {
+        let next = numbers.len();
+        *numbers.entry(word).or_insert(next)
+    };
+    let reference: Vec<_> = reference.iter().map(|word| number(word)).collect();
+    let hypothesis: Vec<_> = hypothesis.iter().map(|word| number(word)).collect();
     // Levenshtein's table, a row at a time: row[j] is the distance to the first j words of the hypothesis.
     let mut row: Vec<usize> = (0..=hypothesis.len()).collect();
     for (i, wanted) in reference.iter().enumerate() {
@@ -49,7 +74,7 @@ pub fn word_errors(reference: &str, hypothesis: &str) -> WordErrors {
 }
 
 /// Lower-case runs of letters, digits and apostrophes within a word.
-fn words(text: &str) -> Vec<String> {
+pub(super) fn words(text: &str) -> Vec<String> {
     let text = text.to_lowercase().replace('\u{2019}', "'");
     let runs = text.split(|c: char| !c.is_alphanumeric() && c != '\'');
     runs.map(|run| run.trim_matches('\'').to_owned())
@@ -83,6 +108,29 @@ mod tests {
     fn case_and_punctuation_do_not_count() {
         assert_eq!(errors("It\u{2019}s red, isn't it?", "it's RED isn't it"), (0, 4));
         assert_eq!(errors("'quoted' words", "quoted words"), (0, 2));
+    }
+
+    #[test]
+    fn nothing_is_right_in_an_answer_of_twice_the_length() {
+        for (reference, hypothesis) in [
+            ("", ""),
+            ("a", ""),
+            ("", "a"),
+            ("a b", "a x b"),
+            ("a b", "a b c d"),
+            ("a", "a a"),
+        ] {
+            let counted = word_errors(reference, hypothesis).accuracy();
+            assert_eq!(
+                accuracy(reference, hypothesis),
+                counted,
+                "{reference:?} {hypothesis:?}"
+            );
+        }
+        assert_eq!(accuracy("", "..."), u16::MAX);
+        let started = std::time::Instant::now();
+        assert_eq!(accuracy("a b c", &"a ".repeat(500_000)), 0);
+        assert!(started.elapsed() < std::time::Duration::from_secs(5));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What the server sees of a miner.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use violet_chain::{CryptoType, NetUid, verify};
 use violet_neurons::miner::MinerError;
 use violet_neurons::signing::{answer_digest, answer_message};
-use violet_neurons::{Catalogue, Miner, MinerOptions};
+use violet_neurons::{Catalogue, Miner, MinerOptions, TaskType};
 
 use crate::server::{Server, keypair};
 
@@ -17,20 +17,20 @@ const ANSWERS: &str = "/api/v1/miner/answers";
 const REFUSALS: &str = "/api/v1/miner/refusals";
 const HEARTBEATS: &str = "/api/v1/miner/heartbeat";
 
-struct Running {
+pub(crate) struct Running {
     jobs: JoinSet<Result<(), MinerError>>,
     stop: CancellationToken,
 }
 
 impl Running {
-    async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         self.stop.cancel();
         let ended = tokio::time::timeout(Duration::from_secs(40), self.jobs.join_next()).await;
         ended.expect("the miner stops").unwrap().unwrap().unwrap();
     }
 }
 
-async fn start(url: String) -> Running {
+pub(crate) async fn start(url: String) -> Running {
     start_with_grace(url, Duration::from_secs(1)).await
 }
 
@@ -43,12 +43,14 @@ async fn start_with_grace(url: String, grace: Duration) -> Running {
     Running { jobs, stop }
 }
 
-fn task(number: u32, target_language: &str) -> Value {
+/// With a minute from now on.
+pub(crate) fn task(number: u32, target_language: &str) -> Value {
+    let now = chrono::DateTime::<chrono::Utc>::from(SystemTime::now());
     json!({"task_id": format!("0192f0c1-2a3b-7c4d-8e5f-{number:012}"), "task_type": "text_translation",
         "status": "assigned", "priority": "normal", "source_language": "en", "target_language": target_language,
         "model_id": null, "requested_model": null, "require_model": false, "input_file": null,
         "input_text": {"text": "The house is red.", "source_language": "en", "target_language": target_language},
-        "assigned_at": "2026-01-02T03:04:05Z", "deadline": "2026-01-02T03:05:05Z"})
+        "assigned_at": now, "deadline": now + Duration::from_secs(60)})
 }
 
 #[tokio::test]
@@ -89,17 +91,18 @@ async fn answers_are_right_signed_and_given_once() {
 }
 
 #[tokio::test]
-async fn heartbeats_offer_only_what_has_a_form_on_the_wire() {
+async fn heartbeats_offer_every_type() {
     let server = Server::start("//Server").await;
     let miner = start(server.url()).await;
     let heartbeat = server.wait_for(HEARTBEATS, 2).await.remove(0).body;
     assert_eq!(heartbeat["capacity"], 2);
     let engines = heartbeat["engines"].as_array().unwrap();
-    assert!(
-        engines
+    for task_type in TaskType::ALL {
+        let offered = engines
             .iter()
-            .all(|engine| engine["task_type"] == "text_translation")
-    );
+            .any(|engine| engine["task_type"] == task_type.as_str());
+        assert!(offered, "{task_type}");
+    }
     let spanish = engines
         .iter()
         .find(|engine| engine["model_id"] == "apertium/eng-spa")
@@ -131,7 +134,7 @@ async fn what_cannot_be_done_is_refused() {
         [
             "no engine here for this task",
             "no engine here for this task",
-            "the engine failed"
+            "the input is empty"
         ]
     );
     assert!(server.seen(ANSWERS).is_empty());
@@ -183,17 +186,21 @@ async fn the_server_may_start_late_and_come_back_with_another_key() {
 }
 
 #[tokio::test]
-async fn redelivery_of_what_is_in_hand_does_not_make_it_poll_in_a_rage() {
+async fn what_is_in_hand_is_excluded_and_the_poll_is_held() {
     let server = Server::start("//Server").await;
     server.give(long_task(1));
     let (started, miner) = (Instant::now(), start(server.url()).await);
     server.wait_for(ANSWERS, 1).await;
-    let allowed = 3 + started.elapsed().as_millis() / 200;
+    // The server holds a poll for 2 s.
+    let allowed = 3 + started.elapsed().as_secs() / 2;
     assert!(
-        (server.polls() as u128) <= allowed,
+        (server.polls() as u64) <= allowed,
         "{} polls, {allowed} allowed",
         server.polls()
     );
+    let excluded = server.excluded();
+    assert!(excluded[0].is_empty());
+    assert_eq!(excluded[1], [long_task(1)["task_id"].as_str().unwrap()]);
     assert_eq!(server.seen(ANSWERS).len(), 1);
     miner.stop().await;
 }
@@ -227,6 +234,35 @@ async fn a_stop_without_grace_gives_back_what_is_in_hand() {
         (refusals.len(), &refusals[0].body["reason"]),
         (1, &json!("the miner is stopping"))
     );
+}
+
+#[tokio::test]
+async fn what_a_miner_had_in_hand_when_it_died_is_delivered_to_its_successor() {
+    let server = Server::start("//Server").await;
+    server.give(long_task(1));
+    let first = start(server.url()).await;
+    server.wait_for_poll().await;
+    drop(first);
+    assert!(server.seen(ANSWERS).is_empty() && server.seen(REFUSALS).is_empty());
+    let polls = server.excluded().len();
+    let second = start(server.url()).await;
+    server.wait_for(ANSWERS, 1).await;
+    assert!(server.excluded()[polls].is_empty());
+    second.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_late_already_is_not_worked_on() {
+    let server = Server::start("//Server").await;
+    let mut late = long_task(1);
+    let now = chrono::DateTime::<chrono::Utc>::from(SystemTime::now());
+    late["assigned_at"] = json!(now - Duration::from_secs(60));
+    late["deadline"] = json!(now + Duration::from_millis(300));
+    server.give(late);
+    let miner = start(server.url()).await;
+    let refusals = server.wait_for(REFUSALS, 1).await;
+    assert_eq!(refusals[0].body["reason"], "out of time");
+    miner.stop().await;
 }
 
 #[tokio::test]

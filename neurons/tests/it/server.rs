@@ -1,16 +1,18 @@
-//! A small server that speaks the neurons' side of the contract: checks every signature, hands out what it was
-//! given, and keeps what it is told. It routes nothing and stores nothing.
+//! A small server that speaks the neurons' side of the contract: checks every signature and digest, hands out what it
+//! was given, and keeps what it is told. It routes nothing and stores nothing.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::task::JoinSet;
@@ -35,6 +37,12 @@ struct Inner {
     /// What the next requests to a path get instead of an answer.
     troubles: VecDeque<(&'static str, StatusCode)>,
     polls: usize,
+    /// The `exclude` of each poll.
+    excluded: Vec<Vec<String>>,
+    /// By id: what is at the link, which may differ from what was announced.
+    files: HashMap<String, (StatusCode, Bytes)>,
+    /// Ids whose link was followed.
+    fetched: Vec<String>,
 }
 
 #[derive(Clone)]
@@ -69,6 +77,7 @@ impl Server {
         let (identity, inner) = (keypair(uri).hotkey(), Arc::<Mutex<Inner>>::default());
         let app = Router::new()
             .fallback(handle)
+            .layer(DefaultBodyLimit::max(64 << 20))
             .with_state((identity, Arc::clone(&inner)));
         let mut running = JoinSet::new();
         running.spawn(async move { axum::serve(listener, app).await.unwrap() });
@@ -85,6 +94,33 @@ impl Server {
 
     pub(crate) fn give(&self, task: Value) {
         self.inner.lock().unwrap().tasks.push(task);
+    }
+
+    /// A file with a link, as tasks and answers name it. `there` is what the link gives.
+    pub(crate) fn file_with(&self, announced: &[u8], there: (StatusCode, Bytes)) -> Value {
+        let mut inner = self.inner.lock().unwrap();
+        let id = format!("file-{}", inner.files.len());
+        inner.files.insert(id.clone(), there);
+        describe(&id, announced)
+    }
+
+    pub(crate) fn file(&self, bytes: &[u8]) -> Value {
+        self.file_with(bytes, (StatusCode::OK, Bytes::copy_from_slice(bytes)))
+    }
+
+    /// A file that a miner has sent.
+    pub(crate) fn sent(&self, id: &str) -> (Bytes, Value) {
+        let bytes = self.inner.lock().unwrap().files[id].1.clone();
+        let described = describe(id, &bytes);
+        (bytes, described)
+    }
+
+    pub(crate) fn fetched(&self) -> Vec<String> {
+        self.inner.lock().unwrap().fetched.clone()
+    }
+
+    pub(crate) fn excluded(&self) -> Vec<Vec<String>> {
+        self.inner.lock().unwrap().excluded.clone()
     }
 
     /// The next request to `path` is refused with `status` (and `Retry-After: 1` where that is usual).
@@ -128,6 +164,12 @@ impl Server {
     }
 }
 
+fn describe(id: &str, bytes: &[u8]) -> Value {
+    json!({"file_id": id, "file_name": "name.bin", "file_type": "application/octet-stream", "file_size": bytes.len(),
+        "sha256": hex::encode(Sha256::digest(bytes)),
+        "download_url": format!("/api/v1/files/{id}/download?expires=1&signature=s")})
+}
+
 type Shared = (Hotkey, Arc<Mutex<Inner>>);
 
 /// Closes each connection, so that none outlives its server.
@@ -154,6 +196,21 @@ async fn answer(
             "server_time": time}),
         )
         .into_response();
+    }
+    if let Some(rest) = uri.path().strip_prefix("/api/v1/files/") {
+        let signed = headers
+            .keys()
+            .any(|name| name.as_str().starts_with("x-bittensor"));
+        if signed
+            || headers.contains_key(header::AUTHORIZATION)
+            || uri.query() != Some("expires=1&signature=s")
+        {
+            return problem(
+                StatusCode::BAD_REQUEST,
+                "a link is followed as it is, and without credentials",
+            );
+        }
+        return give(&mut inner.lock().unwrap(), rest.trim_end_matches("/download"));
     }
     let target = uri.path_and_query().unwrap().as_str();
     let line = RequestLine {
@@ -191,7 +248,10 @@ async fn answer(
         return problem(status, "trouble");
     }
     if method == Method::GET {
-        return deliver(&inner, uri.path()).await;
+        return deliver(&inner, &uri).await;
+    }
+    if uri.path() == "/api/v1/miner/files" {
+        return receive(&mut inner.lock().unwrap(), &uri, &headers, body, claim.hotkey);
     }
     let body: Value = serde_json::from_slice(&body).unwrap();
     let mut inner = inner.lock().unwrap();
@@ -213,13 +273,73 @@ async fn answer(
     Json(answer).into_response()
 }
 
-/// Holds the poll for a while, then hands out every task that is not closed.
-async fn deliver(inner: &Mutex<Inner>, path: &str) -> Response {
-    inner.lock().unwrap().polls += 1;
+fn give(inner: &mut Inner, id: &str) -> Response {
+    inner.fetched.push(id.to_owned());
+    match inner.files.get(id).cloned() {
+        Some((status, _)) if status.is_redirection() => (
+            status,
+            [(
+                header::LOCATION,
+                "/api/v1/files/file-0/download?expires=1&signature=s",
+            )],
+        )
+            .into_response(),
+        Some(there) => there.into_response(),
+        None => problem(StatusCode::NOT_FOUND, "no such file"),
+    }
+}
+
+/// Takes a file for a task that is open, when it is what its headers say.
+fn receive(inner: &mut Inner, uri: &Uri, headers: &HeaderMap, body: Bytes, sender: Hotkey) -> Response {
+    let header = |name: &str| headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+    let sha256 = Sha256::digest(&body);
+    let digest = format!("sha-256=:{}:", BASE64_STANDARD.encode(sha256));
+    let length = body.len().to_string();
+    let task = uri.query().and_then(|query| query.strip_prefix("task_id="));
+    let open = |id: &str| !inner.closed.contains(id) && inner.tasks.iter().any(|task| task["task_id"] == id);
+    if header("content-digest") != Some(digest)
+        || header("content-length") != Some(length)
+        || header("content-type").as_deref() != Some("audio/wav")
+        || !body.starts_with(b"RIFF")
+        || !task.is_some_and(open)
+    {
+        return problem(StatusCode::UNPROCESSABLE_ENTITY, "not what the headers say");
+    }
+    let id = format!("file-{}", inner.files.len());
+    let receipt = json!({"file_id": id, "sha256": hex::encode(sha256), "file_size": body.len()});
+    inner.files.insert(id, (StatusCode::OK, body));
+    inner.seen.push(Seen {
+        path: uri.path().to_owned(),
+        body: receipt.clone(),
+        sender,
+    });
+    Json(receipt).into_response()
+}
+
+/// Holds the poll for a while, then hands out every task that is neither closed nor excluded.
+async fn deliver(inner: &Mutex<Inner>, uri: &Uri) -> Response {
+    let path = uri.path();
+    let parameters = uri.query().unwrap_or_default().split('&');
+    let mut excluded = parameters.filter_map(|parameter| parameter.strip_prefix("exclude="));
+    let excluded: Vec<_> = excluded
+        .next()
+        .into_iter()
+        .flat_map(|ids| ids.split(','))
+        .collect();
+    {
+        let mut inner = inner.lock().unwrap();
+        inner.polls += 1;
+        inner
+            .excluded
+            .push(excluded.iter().map(ToString::to_string).collect());
+    }
     for _ in 0..20 {
         let open: Vec<_> = {
             let inner = inner.lock().unwrap();
-            let open = |task: &&Value| !inner.closed.contains(task["task_id"].as_str().unwrap());
+            let open = |task: &&Value| {
+                let id = task["task_id"].as_str().unwrap();
+                !inner.closed.contains(id) && !excluded.contains(&id)
+            };
             inner.tasks.iter().filter(open).cloned().collect()
         };
         if !open.is_empty() {

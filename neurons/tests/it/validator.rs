@@ -26,12 +26,12 @@ async fn evaluations_are_complete_and_signed() {
         json!({"task_id": "0192f0c1-2a3b-7c4d-8e5f-000000000001", "task_type": "text_translation",
         "source_language": "en", "target_language": "es", "requested_model": null, "input_file": null,
         "input_text": {"text": "The house is red.", "source_language": "en", "target_language": "es"},
-        "done_at": "2026-01-02T03:04:05Z", "deadline": "2026-01-02T03:19:05Z",
+        "done_at": "2026-01-02T03:04:05Z", "deadline": null,
         "answers": [answer(9, "La casa es roja."), answer(5, "Un perro")]}),
     );
     server.give(
         json!({"task_id": "0192f0c1-2a3b-7c4d-8e5f-000000000002", "task_type": "summarization",
-        "source_language": "en", "target_language": null, "requested_model": null, "input_file": null,
+        "source_language": "zh", "target_language": null, "requested_model": null, "input_file": null,
         "input_text": {"text": "Text."}, "answers": [answer(4, "whatever")]}),
     );
 

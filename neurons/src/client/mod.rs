@@ -1,12 +1,16 @@
 //! Signed HTTP requests to the server, with typed refusals and patient repetition.
 //! Repeats only what is harmless to repeat, which by contract is every request of a neuron: reading, heartbeats,
-//! and answers, refusals and evaluations, which count once.
+//! and answers, files, refusals and evaluations, which count once.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+mod backoff;
+mod files;
+
+use std::path::Path;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::{Method, Response, StatusCode, Url, header};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -15,6 +19,10 @@ use tokio_util::sync::CancellationToken;
 use violet_chain::btauth::{self, RequestLine};
 use violet_chain::{Hotkey, Keypair, NetUid};
 
+pub(crate) use self::backoff::Backoff;
+pub use self::files::{FetchError, Fetched, Fetcher};
+
+use self::files::Upload;
 use crate::wire::Network;
 
 /// The largest answer of the server that is read.
@@ -24,7 +32,7 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 /// How long the server is asked to hold a poll.
 pub(crate) const LONG_POLL: Duration = Duration::from_secs(25);
 /// Signed requests older than 10 s or more than 2 s ahead are refused by convention; warn well before.
-const CLOCK_TOLERANCE: chrono::TimeDelta = chrono::TimeDelta::seconds(1);
+const CLOCK_TOLERANCE: TimeDelta = TimeDelta::seconds(1);
 
 /// What the server said in `application/problem+json`, or the bare status.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -62,6 +70,9 @@ pub enum ClientError {
     /// The request could not be written.
     #[error("the request cannot be written")]
     Unwritable(#[source] serde_json::Error),
+    /// The file that was to be sent cannot be read.
+    #[error("the file to be sent cannot be read")]
+    File(#[source] std::io::Error),
 }
 
 impl ClientError {
@@ -93,49 +104,29 @@ impl ClientError {
     }
 }
 
-/// Growing pauses with jitter, so that many neurons do not come back at once.
-#[derive(Debug, Default)]
-pub(crate) struct Backoff {
-    failures: u32,
-}
-
-impl Backoff {
-    const FIRST: Duration = Duration::from_millis(250);
-    const LONGEST: Duration = Duration::from_secs(5);
-    /// After a refusal that will not pass by itself, e.g. a missing permit.
-    const LONGEST_REFUSED: Duration = Duration::from_secs(30);
-    /// A server that asks for more patience than this gets this.
-    const LONGEST_ASKED: Duration = Duration::from_secs(60);
-
-    /// The pause after a failure: twice the last one, at most 5 s (30 s after a lasting refusal), the upper half of it random; or what the
-    /// server asked for with a little on top.
-    pub(crate) fn pause(&mut self, error: &ClientError) -> Duration {
-        let longest = if error.is_passing() {
-            Self::LONGEST
-        } else {
-            Self::LONGEST_REFUSED
-        };
-        let full = Self::FIRST
-            .saturating_mul(1 << self.failures.min(10))
-            .min(longest);
-        self.failures += 1;
-        let jittered = full.mul_f64(0.5 + fastrand::f64() / 2.0);
-        match error.retry_after() {
-            Some(asked) => asked.min(Self::LONGEST_ASKED) + jittered.min(Self::FIRST),
-            None => jittered,
-        }
-    }
-
-    pub(crate) fn reset(&mut self) {
-        self.failures = 0;
-    }
-}
-
 /// Whom requests are signed for; learnt from the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Receiver {
     hotkey: Hotkey,
     netuid: NetUid,
+}
+
+/// What a request carries.
+#[derive(Clone, Debug)]
+enum Payload {
+    Nothing,
+    Json(Vec<u8>),
+    File(Upload),
+}
+
+impl Payload {
+    fn sha256(&self) -> [u8; 32] {
+        match self {
+            Self::Nothing => btauth::EMPTY_BODY_SHA256,
+            Self::Json(body) => Sha256::digest(body).into(),
+            Self::File(upload) => upload.sha256(),
+        }
+    }
 }
 
 /// A server, and the key that speaks to it.
@@ -146,6 +137,8 @@ pub struct ServerClient {
     keypair: Arc<Keypair>,
     receiver: RwLock<Receiver>,
     last_nonce: AtomicU64,
+    /// Our clock less the server's, in milliseconds, when it was last asked.
+    skew_ms: AtomicI64,
 }
 
 impl ServerClient {
@@ -188,13 +181,14 @@ impl ServerClient {
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy();
         let http = http.build().map_err(ClientError::Transport)?;
-        let receiver = RwLock::new(ask(&http, &base).await?);
+        let (receiver, skew) = ask(&http, &base).await?;
         Ok(Self {
             base,
             http,
             keypair,
-            receiver,
+            receiver: RwLock::new(receiver),
             last_nonce: AtomicU64::new(0),
+            skew_ms: AtomicI64::new(skew.num_milliseconds()),
         })
     }
 
@@ -208,11 +202,24 @@ impl ServerClient {
         &self.keypair
     }
 
+    /// How long it is until `moment` by the server's clock; nothing when it has passed.
+    pub fn time_until(&self, moment: DateTime<Utc>) -> Duration {
+        let skew = TimeDelta::milliseconds(self.skew_ms.load(Ordering::Relaxed));
+        let servers_now = DateTime::<Utc>::from(SystemTime::now()) - skew;
+        (moment - servers_now).to_std().unwrap_or_default()
+    }
+
+    /// Fetches what this server links to.
+    pub fn fetcher(&self) -> Fetcher {
+        Fetcher::new(self.http.clone(), self.base.clone())
+    }
+
     /// Asks again who the server is, and tells whether that has changed.
     async fn has_moved(&self) -> bool {
         let before = self.receiver();
         match ask(&self.http, &self.base).await {
-            Ok(now) => {
+            Ok((now, skew)) => {
+                self.skew_ms.store(skew.num_milliseconds(), Ordering::Relaxed);
                 *self.receiver.write().unwrap_or_else(PoisonError::into_inner) = now;
                 now != before
             }
@@ -229,7 +236,7 @@ impl ServerClient {
 
     /// `GET target` (path and query), which the server may hold as a long poll. One attempt.
     pub async fn poll<T: DeserializeOwned>(&self, target: &str) -> Result<T, ClientError> {
-        self.send(Method::GET, target, Vec::new(), LONG_POLL + TIMEOUT)
+        self.send(Method::GET, target, &Payload::Nothing, LONG_POLL + TIMEOUT)
             .await
     }
 
@@ -239,8 +246,7 @@ impl ServerClient {
         target: &str,
         body: &B,
     ) -> Result<T, ClientError> {
-        let body = serde_json::to_vec(body).map_err(ClientError::Unwritable)?;
-        self.send(Method::POST, target, body, TIMEOUT).await
+        self.send(Method::POST, target, &json(body)?, TIMEOUT).await
     }
 
     /// `POST target` until it is answered for good, or `patience` is over; each attempt is signed anew.
@@ -250,9 +256,35 @@ impl ServerClient {
         body: &B,
         patience: Duration,
     ) -> Result<T, ClientError> {
+        self.patiently(target, &json(body)?, TIMEOUT, patience).await
+    }
+
+    /// Like [`Self::post_patiently`], with the bytes of a file, streamed from the disk; answers the file's SHA-256 too.
+    /// The file must not change meanwhile.
+    pub async fn upload_patiently<T: DeserializeOwned>(
+        &self,
+        target: &str,
+        file: &Path,
+        media_type: &'static str,
+        patience: Duration,
+    ) -> Result<(T, [u8; 32]), ClientError> {
+        let upload = Upload::of(file, media_type).await.map_err(ClientError::File)?;
+        let (timeout, sha256) = (TIMEOUT + upload.usual_time(), upload.sha256());
+        let payload = Payload::File(upload);
+        let answer = self.patiently(target, &payload, timeout, patience).await?;
+        Ok((answer, sha256))
+    }
+
+    async fn patiently<T: DeserializeOwned>(
+        &self,
+        target: &str,
+        payload: &Payload,
+        timeout: Duration,
+        patience: Duration,
+    ) -> Result<T, ClientError> {
         let (started, mut backoff) = (Instant::now(), Backoff::default());
         loop {
-            match self.post(target, body).await {
+            match self.send(Method::POST, target, payload, timeout).await {
                 Err(error) if error.is_passing() => {
                     let pause = backoff.pause(&error);
                     if started.elapsed() + pause > patience {
@@ -272,12 +304,12 @@ impl ServerClient {
         &self,
         method: Method,
         target: &str,
-        body: Vec<u8>,
+        payload: &Payload,
         timeout: Duration,
     ) -> Result<T, ClientError> {
-        match self.attempt(method.clone(), target, body.clone(), timeout).await {
+        match self.attempt(method.clone(), target, payload, timeout).await {
             Err(error) if error.status() == Some(StatusCode::UNAUTHORIZED) && self.has_moved().await => {
-                self.attempt(method, target, body, timeout).await
+                self.attempt(method, target, payload, timeout).await
             }
             answer => answer,
         }
@@ -287,7 +319,7 @@ impl ServerClient {
         &self,
         method: Method,
         target: &str,
-        body: Vec<u8>,
+        payload: &Payload,
         timeout: Duration,
     ) -> Result<T, ClientError> {
         let url = self
@@ -302,15 +334,17 @@ impl ServerClient {
         let line = RequestLine {
             method: method.as_str(),
             target: &sent_target,
-            body_sha256: Sha256::digest(&body).into(),
+            body_sha256: payload.sha256(),
         };
         let signed = btauth::sign(&self.keypair, &line, &self.receiver().hotkey, self.nonce());
         let mut request = self.http.request(method, url).timeout(timeout);
-        if !body.is_empty() {
-            request = request
+        request = match payload {
+            Payload::Nothing => request,
+            Payload::Json(body) => request
                 .header(header::CONTENT_TYPE, "application/json")
-                .body(body);
-        }
+                .body(body.clone()),
+            Payload::File(upload) => upload.put_on(request).await.map_err(ClientError::File)?,
+        };
         for (name, value) in signed {
             request = request.header(name, value);
         }
@@ -332,6 +366,12 @@ impl ServerClient {
     }
 }
 
+fn json<B: Serialize>(body: &B) -> Result<Payload, ClientError> {
+    serde_json::to_vec(body)
+        .map(Payload::Json)
+        .map_err(ClientError::Unwritable)
+}
+
 fn base(server: &str) -> Result<Url, ClientError> {
     let address = || ClientError::Address(server.to_owned());
     let base = Url::parse(server).map_err(|_| address())?;
@@ -339,7 +379,8 @@ fn base(server: &str) -> Result<Url, ClientError> {
     if plain { Ok(base) } else { Err(address()) }
 }
 
-async fn ask(http: &reqwest::Client, base: &Url) -> Result<Receiver, ClientError> {
+/// Who the server is, and our clock less its.
+async fn ask(http: &reqwest::Client, base: &Url) -> Result<(Receiver, TimeDelta), ClientError> {
     let url = base
         .join("/api/v1/network")
         .map_err(|_| ClientError::Address(base.to_string()))?;
@@ -357,10 +398,11 @@ async fn ask(http: &reqwest::Client, base: &Url) -> Result<Receiver, ClientError
             "our clock differs from the server's"
         );
     }
-    Ok(Receiver {
+    let receiver = Receiver {
         hotkey: network.server_hotkey,
         netuid: network.netuid,
-    })
+    };
+    Ok((receiver, skew))
 }
 
 async fn answer<T: DeserializeOwned>(mut response: Response) -> Result<T, ClientError> {
@@ -390,30 +432,12 @@ async fn answer<T: DeserializeOwned>(mut response: Response) -> Result<T, Client
 mod tests {
     use super::*;
 
-    fn refused(status: u16, retry_after: Option<u64>) -> ClientError {
+    pub(super) fn refused(status: u16, retry_after: Option<u64>) -> ClientError {
         ClientError::Refused {
             status: StatusCode::from_u16(status).unwrap(),
             problem: Problem::default(),
             retry_after: retry_after.map(Duration::from_secs),
         }
-    }
-
-    #[test]
-    fn pauses_grow_to_a_limit_and_start_again() {
-        let mut backoff = Backoff::default();
-        let pauses: Vec<_> = (0..20).map(|_| backoff.pause(&refused(500, None))).collect();
-        assert!(pauses[0] >= Duration::from_millis(125) && pauses[0] <= Duration::from_millis(250));
-        assert!(pauses[19] >= Duration::from_millis(2500) && pauses[19] <= Duration::from_secs(5));
-        assert!((0..20).map(|_| backoff.pause(&refused(403, None))).max().unwrap() > Duration::from_secs(15));
-        backoff.reset();
-        assert!(backoff.pause(&refused(500, None)) <= Duration::from_millis(250));
-    }
-
-    #[test]
-    fn what_the_server_asks_for_is_honoured_within_reason() {
-        let pause = |seconds| Backoff::default().pause(&refused(429, Some(seconds)));
-        assert!(pause(7) >= Duration::from_secs(7) && pause(7) < Duration::from_secs(8));
-        assert!(pause(86_400) < Duration::from_secs(61));
     }
 
     #[test]
@@ -454,6 +478,7 @@ mod tests {
                 netuid: NetUid(1),
             }),
             last_nonce: AtomicU64::new(0),
+            skew_ms: AtomicI64::new(0),
         };
         let nonces: Vec<_> = (0..1000).map(|_| client.nonce()).collect();
         assert!(nonces.is_sorted_by(|a, b| a < b));
