@@ -10,6 +10,11 @@ pub const HEAD: usize = 8192;
 /// Says what it looks like instead.
 pub fn recognise(kind: InputKind, head: &[u8]) -> Result<&'static str, String> {
     let found = infer::get(head).map(|found| found.mime_type());
+    let found = if found == Some("application/zip") && is_docx(head) {
+        Some(DOCX)
+    } else {
+        found
+    };
     let fits = |mime: &str| match kind {
         InputKind::Text => false,
         // Containers that hold sound alone as often as pictures.
@@ -38,6 +43,16 @@ pub fn accepted(kind: InputKind) -> &'static str {
         InputKind::Video => "a video file such as MP4, WebM, MKV, AVI or MOV",
         InputKind::Document => "a PDF, a DOCX or a text in UTF-8",
     }
+}
+
+/// Whether a ZIP archive that begins with `head` is a Word document: Office's first part, and nothing of its siblings.
+///
+/// The order of parts is free, and what lies behind the head is not seen: an engine that cannot read it refuses it.
+fn is_docx(head: &[u8]) -> bool {
+    let has = |name: &[u8]| head.windows(name.len()).any(|window| window == name);
+    let first = head.get(30..).unwrap_or_default();
+    let office = [&b"[Content_Types].xml"[..], b"_rels/", b"docProps/", b"word/"];
+    office.iter().any(|name| first.starts_with(name)) && (has(b"word/") || !(has(b"xl/") || has(b"ppt/")))
 }
 
 /// Whether `head` is the beginning of a text in UTF-8. The last character may be cut.
@@ -103,6 +118,25 @@ mod tests {
             recognise(InputKind::Document, &"aä".as_bytes()[..2]),
             Ok("text/plain")
         );
+    }
+
+    #[test]
+    fn a_word_document_is_an_office_archive_with_word_parts() {
+        let archive = |names: [&str; 2]| {
+            let entry = |name: &str| {
+                let length = u16::try_from(name.len()).unwrap();
+                let mut entry = b"PK\x03\x04\x14\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0".to_vec();
+                entry.extend(length.to_le_bytes());
+                entry.extend([0, 0]);
+                entry.extend(name.as_bytes());
+                entry
+            };
+            names.map(entry).concat()
+        };
+        let kind = |names| recognise(InputKind::Document, &archive(names));
+        assert_eq!(kind(["[Content_Types].xml", "word/document.xml"]), Ok(DOCX));
+        assert!(kind(["[Content_Types].xml", "xl/workbook.xml"]).is_err());
+        assert!(kind(["readme.txt", "word/document.xml"]).is_err());
     }
 
     #[test]
