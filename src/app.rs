@@ -9,13 +9,14 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgPool;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc};
 use violet_chain::{Hotkey, KeyError, Keypair};
 
 use crate::{
     blobs::Blobs,
     config::Config,
     domain::routing::Rule,
+    error::{Error, Result},
     services::{
         accepting, answering,
         batch::{self, Batcher, Inbox},
@@ -60,6 +61,8 @@ pub struct Parts {
     pub snapshots: Snapshots,
     /// Miners that can be drawn.
     pub roster: Roster,
+    /// Permits for [`App::redrawing`].
+    redraws: Semaphore,
     /// API keys looked up lately.
     pub keys: KeyCache,
     /// Group commit of submissions.
@@ -111,6 +114,11 @@ impl App {
             hub: Arc::new(hub),
             snapshots: Snapshots::new(Duration::from_secs(config.chain.snapshot_limit_seconds)),
             roster: Roster::default(),
+            redraws: Semaphore::new(
+                usize::try_from(config.database.connections / 4)
+                    .unwrap_or(1)
+                    .max(1),
+            ),
             keys: KeyCache::new(Duration::from_secs(config.identity.key_cache_seconds)),
             accepting,
             answering,
@@ -127,6 +135,17 @@ impl App {
             outbox,
         };
         Ok((app, inboxes))
+    }
+}
+
+impl App {
+    /// Leave to draw within a transaction. Such a draw may need a second connection, to record its candidates: if all
+    /// connections were held by those who wait for a second one, nobody would go on.
+    ///
+    /// # Errors
+    /// Never: the permits are not withdrawn.
+    pub async fn redrawing(&self) -> Result<SemaphorePermit<'_>> {
+        self.redraws.acquire().await.map_err(Error::internal)
     }
 }
 

@@ -133,13 +133,23 @@ pub fn receipt(receipt: &Receipt) -> Report {
         input_digest,
     } = &receipt.request;
     let request = routing::request_digest(*netuid, account.bytes(), client_entropy, *input_digest);
+    // Whoever may choose among keys may choose among bases.
+    let signer = receipt.records.first().map(|proved| proved.proof.server);
+    report.check(
+        known.bases.iter().all(|(_, base)| Some(base.server) == signer),
+        "the bases are made with the key that signed",
+    );
     let mut excluded = Excluded::default();
     let mut draws = 0;
     for record in &records {
         match record {
             Record::Draw(draw) => {
                 report.check(
-                    draw.draw == draws && draw.task == receipt.task_id.bytes() && draw.request.0 == request,
+                    draw.draw == draws
+                        && draw.task == receipt.task_id.bytes()
+                        && draw.netuid == *netuid
+                        && draw.request.0 == request
+                        && draw.client_entropy != client_entropy.is_empty(),
                     format!("draw {draws} is this task's and tied to its request"),
                 );
                 check_draw(receipt, draw, &known, &mut excluded, &mut report);
@@ -241,8 +251,14 @@ fn check_draw(
         );
         return;
     };
+    if let Err(problem) = rule.validate() {
+        report.check(false, format!("the rule of draw {number}: {problem}"));
+        return;
+    }
     report.check(
-        set.block == base.block && set.netuid == draw.netuid && base.block % rule.snapshot_interval == 0,
+        set.block == base.block
+            && [set.netuid, base.netuid, rule.netuid] == [draw.netuid; 3]
+            && base.block.is_multiple_of(rule.snapshot_interval),
         format!(
             "draw {number} used the snapshot of block {} for stake and base",
             base.block

@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Multipart, Request},
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
 };
 use percent_encoding::percent_decode;
 use serde::Deserialize;
@@ -42,7 +42,21 @@ impl Wait {
 
 /// The fields of a form: urlencoded, multipart, or the members of a JSON object.
 #[derive(Debug)]
-pub(crate) struct Fields(HashMap<String, String>);
+pub(crate) struct Fields(HashMap<String, Value>);
+
+/// What a field holds. One that is no text matters only when it is asked for: unknown fields are ignored.
+#[derive(Debug)]
+enum Value {
+    Text(String),
+    NotUtf8,
+    NotScalar,
+}
+
+impl From<Vec<u8>> for Value {
+    fn from(bytes: Vec<u8>) -> Self {
+        String::from_utf8(bytes).map_or(Self::NotUtf8, Self::Text)
+    }
+}
 
 /// What a form may need besides its texts.
 const OVERHEAD: usize = 64 * 1024;
@@ -76,10 +90,9 @@ impl FromRequest<App> for Fields {
     }
 }
 
-/// Refuses a declared length over the limit before anything is read, and a longer body while it is.
-fn with_limit(request: Request, limit: usize) -> Result<Request, ApiError> {
-    let declared = request
-        .headers()
+/// Refuses a declared length over the limit, before anything is read.
+pub(crate) fn check_declared_length(headers: &HeaderMap, limit: usize) -> Result<(), ApiError> {
+    let declared = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok())
         .and_then(|length| length.parse::<u64>().ok());
@@ -90,6 +103,12 @@ fn with_limit(request: Request, limit: usize) -> Result<Request, ApiError> {
         }
         .into());
     }
+    Ok(())
+}
+
+/// Refuses a declared length over the limit, and a longer body while it is read.
+fn with_limit(request: Request, limit: usize) -> Result<Request, ApiError> {
+    check_declared_length(request.headers(), limit)?;
     let (parts, body) = request.into_parts();
     Ok(Request::from_parts(
         parts,
@@ -97,35 +116,32 @@ fn with_limit(request: Request, limit: usize) -> Result<Request, ApiError> {
     ))
 }
 
+fn too_long() -> ApiError {
+    Error::TooLarge {
+        field: "body",
+        detail: "is longer than this operation takes".into(),
+    }
+    .into()
+}
+
 async fn bytes(request: Request) -> Result<Bytes, ApiError> {
     axum::body::to_bytes(request.into_body(), usize::MAX)
         .await
         .map_err(|error| {
-            let too_long = std::error::Error::source(&error)
-                .is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>);
-            if too_long {
-                Error::TooLarge {
-                    field: "body",
-                    detail: "is longer than this operation takes".into(),
-                }
-                .into()
+            // Each layer around a body wraps its errors once more.
+            let mut causes = std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
+            if causes.any(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>) {
+                too_long()
             } else {
                 ApiError::malformed(StatusCode::BAD_REQUEST, "the body did not arrive whole")
             }
         })
 }
 
-fn not_utf8(name: &str) -> ApiError {
-    let shown: String = name.chars().take(40).collect();
-    ApiError::malformed(
-        StatusCode::UNPROCESSABLE_ENTITY,
-        format!("{shown}: must be UTF-8"),
-    )
-}
-
-async fn multipart(request: Request) -> Result<HashMap<String, String>, ApiError> {
-    let malformed = |error: axum::extract::multipart::MultipartError| {
-        ApiError::malformed(error.status(), format!("multipart body: {}", error.body_text()))
+async fn multipart(request: Request) -> Result<HashMap<String, Value>, ApiError> {
+    let malformed = |error: axum::extract::multipart::MultipartError| match error.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => too_long(),
+        status => ApiError::malformed(status, format!("multipart body: {}", error.body_text())),
     };
     let mut parts = Multipart::from_request(request, &())
         .await
@@ -136,68 +152,74 @@ async fn multipart(request: Request) -> Result<HashMap<String, String>, ApiError
             continue;
         };
         let value = field.bytes().await.map_err(malformed)?;
-        let text = String::from_utf8(value.to_vec()).map_err(|_| not_utf8(&name))?;
-        fields.insert(name, text);
+        fields.insert(name, value.to_vec().into());
     }
     Ok(fields)
 }
 
-fn urlencoded(body: &[u8]) -> Result<HashMap<String, String>, ApiError> {
-    let text = |raw: &[u8]| -> Option<String> {
+fn urlencoded(body: &[u8]) -> Result<HashMap<String, Value>, ApiError> {
+    let decoded = |raw: &[u8]| -> Vec<u8> {
         let spaced: Vec<u8> = raw
             .iter()
             .map(|byte| if *byte == b'+' { b' ' } else { *byte })
             .collect();
-        String::from_utf8(percent_decode(&spaced).collect()).ok()
+        percent_decode(&spaced).collect()
     };
     let mut fields = HashMap::new();
     for pair in body.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
         let mut halves = pair.splitn(2, |byte| *byte == b'=');
-        let name = halves
-            .next()
-            .and_then(text)
-            .ok_or_else(|| not_utf8("a field's name"))?;
-        let value = text(halves.next().unwrap_or_default()).ok_or_else(|| not_utf8(&name))?;
-        fields.insert(name, value);
+        let name = String::from_utf8(decoded(halves.next().unwrap_or_default())).map_err(|_| {
+            ApiError::malformed(StatusCode::UNPROCESSABLE_ENTITY, "a field's name: must be UTF-8")
+        })?;
+        fields.insert(name, decoded(halves.next().unwrap_or_default()).into());
     }
     Ok(fields)
 }
 
-fn json(body: &[u8]) -> Result<HashMap<String, String>, ApiError> {
+fn json(body: &[u8]) -> Result<HashMap<String, Value>, ApiError> {
     let object: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(body)
         .map_err(|error| ApiError::malformed(StatusCode::BAD_REQUEST, format!("JSON body: {error}")))?;
-    object
+    Ok(object
         .into_iter()
         .filter(|(_, value)| !value.is_null())
-        .map(|(name, value)| match value {
-            serde_json::Value::String(text) => Ok((name, text)),
-            serde_json::Value::Bool(_) | serde_json::Value::Number(_) => Ok((name, value.to_string())),
-            _ => Err(ApiError::malformed(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                format!(
-                    "{}: must be a text, a number or a boolean",
-                    name.chars().take(40).collect::<String>()
-                ),
-            )),
+        .map(|(name, value)| {
+            let value = match value {
+                serde_json::Value::String(text) => Value::Text(text),
+                serde_json::Value::Bool(_) | serde_json::Value::Number(_) => Value::Text(value.to_string()),
+                _ => Value::NotScalar,
+            };
+            (name, value)
         })
-        .collect()
+        .collect())
 }
 
 impl Fields {
     /// Fields that came with a file.
-    pub(crate) fn new(fields: HashMap<String, String>) -> Self {
-        Self(fields)
+    pub(crate) fn new(fields: HashMap<String, Vec<u8>>) -> Self {
+        Self(
+            fields
+                .into_iter()
+                .map(|(name, value)| (name, value.into()))
+                .collect(),
+        )
     }
 
     /// A field that must be there.
     pub(crate) fn required(&mut self, name: &'static str) -> Result<String, ApiError> {
-        self.optional(name)
+        self.optional(name)?
             .ok_or_else(|| Error::invalid(name, "is required").into())
     }
 
     /// A field that may be there.
-    pub(crate) fn optional(&mut self, name: &'static str) -> Option<String> {
-        self.0.remove(name)
+    pub(crate) fn optional(&mut self, name: &'static str) -> Result<Option<String>, ApiError> {
+        match self.0.remove(name) {
+            None => Ok(None),
+            Some(Value::Text(text)) => Ok(Some(text)),
+            Some(Value::NotUtf8) => Err(Error::invalid(name, "must be UTF-8").into()),
+            Some(Value::NotScalar) => {
+                Err(Error::invalid(name, "must be a text, a number or a boolean").into())
+            }
+        }
     }
 
     /// A field that may be there and has a form of its own.
@@ -206,7 +228,7 @@ impl Fields {
         name: &'static str,
         what: &str,
     ) -> Result<Option<T>, ApiError> {
-        self.optional(name)
+        self.optional(name)?
             .map(|value| {
                 value
                     .trim()

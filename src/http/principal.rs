@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use violet_chain::btauth::{EMPTY_BODY_SHA256, RequestLine};
 
-use super::problem::ApiError;
+use super::{extract::check_declared_length, problem::ApiError};
 use crate::{
     app::App,
     domain::{OrganizationId, UserId},
@@ -155,6 +155,7 @@ async fn signed_body(request: Request, app: &App) -> Result<(Caller, Bytes), Api
         signed(&parts, app, EMPTY_BODY_SHA256).await?;
     }
     let limit = app.config.identity.signed_body_bytes;
+    check_declared_length(&parts.headers, limit)?;
     let body = axum::body::to_bytes(body, limit)
         .await
         .map_err(|_| Error::TooLarge {

@@ -14,7 +14,7 @@ use crate::{
     domain::{FileId, TaskId, TaskType},
     error::Error,
     services::{
-        files,
+        files::{self, Received},
         submitting::{self, Asked, Content, Options},
     },
 };
@@ -188,8 +188,8 @@ fn header(headers: &HeaderMap, name: &HeaderName, shown: &'static str) -> Result
 
 fn options(headers: &HeaderMap, fields: &mut Fields) -> Result<Options, ApiError> {
     Ok(Options {
-        priority: fields.optional("priority"),
-        model_id: fields.optional("model_id"),
+        priority: fields.optional("priority")?,
+        model_id: fields.optional("model_id")?,
         require_model: fields.parsed("require_model", "true or false")?.unwrap_or(false),
         required_miner_count: fields.parsed("required_miner_count", "a number from 1 to 10")?,
         idempotency_key: header(headers, &IDEMPOTENCY_KEY, "Idempotency-Key")?,
@@ -208,9 +208,9 @@ async fn text_task(
     let asked = Asked {
         task_type,
         content: Content::Text(fields.required("text")?),
-        source_language: fields.optional("source_language"),
-        target_language: fields.optional("target_language"),
-        voice_name: fields.optional("voice_name"),
+        source_language: fields.optional("source_language")?,
+        target_language: fields.optional("target_language")?,
+        voice_name: fields.optional("voice_name")?,
         options: options(headers, &mut fields)?,
     };
     let taken = submitting::submit(app, client.owner(), asked).await?;
@@ -235,6 +235,22 @@ async fn text_task(
     }))
 }
 
+fn file_asked(
+    headers: &HeaderMap,
+    fields: &mut Fields,
+    task_type: TaskType,
+    file: Received,
+) -> Result<Asked, ApiError> {
+    Ok(Asked {
+        task_type,
+        content: Content::File(file),
+        source_language: fields.optional("source_language")?,
+        target_language: fields.optional("target_language")?,
+        voice_name: None,
+        options: options(headers, fields)?,
+    })
+}
+
 async fn file_task(
     app: &App,
     client: Client,
@@ -246,20 +262,12 @@ async fn file_task(
     let rules = files::rules(app, task_type.input());
     let Upload { mut fields, file } = Upload::receive(app, request, rules).await?;
     let received = file.clone();
-    let options = match options(&headers, &mut fields) {
-        Ok(options) => options,
+    let asked = match file_asked(&headers, &mut fields, task_type, file) {
+        Ok(asked) => asked,
         Err(error) => {
-            files::discard(app, file.id).await;
+            files::discard(app, received.id).await;
             return Err(error);
         }
-    };
-    let asked = Asked {
-        task_type,
-        content: Content::File(file),
-        source_language: fields.optional("source_language"),
-        target_language: fields.optional("target_language"),
-        voice_name: None,
-        options,
     };
     let taken = submitting::submit(app, client.owner(), asked).await?;
     Ok(Body(Accepted {

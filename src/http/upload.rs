@@ -86,7 +86,7 @@ async fn collect(
     parts: &mut Multipart,
     rules: Rules,
     received: &mut Option<Received>,
-) -> Result<HashMap<String, String>, ApiError> {
+) -> Result<HashMap<String, Vec<u8>>, ApiError> {
     let malformed = |error: &MultipartError| {
         ApiError::malformed(error.status(), format!("multipart body: {}", error.body_text()))
     };
@@ -117,14 +117,7 @@ async fn collect(
             }
             value.extend_from_slice(&chunk);
         }
-        let text = String::from_utf8(value).map_err(|_| {
-            let shown: String = name.chars().take(40).collect();
-            ApiError::malformed(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                format!("{shown}: must be UTF-8"),
-            )
-        })?;
-        fields.insert(name, text);
+        fields.insert(name, value);
     }
     Ok(fields)
 }

@@ -53,13 +53,10 @@ impl Write for Writer {
             // The connection may have died after the commit: the ids tell.
             Err(error) => {
                 let ids: Vec<TaskId> = items.iter().map(|item| item.task.task_id).collect();
-                let stored = store::submissions::stored(&app.db, &ids)
-                    .await
-                    .map_err(|_| error)?;
-                if stored.is_empty() {
-                    return Err(Error::internal("a batch of submissions was not stored"));
+                match store::submissions::stored(&app.db, &ids).await {
+                    Ok(stored) if !stored.is_empty() => stored.into_iter().collect(),
+                    _ => return Err(error),
                 }
-                stored.into_iter().collect()
             }
         };
         let mut answers = Vec::with_capacity(items.len());

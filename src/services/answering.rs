@@ -31,6 +31,13 @@ pub struct Beat {
     pub ttl: Duration,
 }
 
+const NAMES: &str = "must have 1 to 255 bytes and no NUL character";
+
+/// Whether this can be stored as a name of something.
+fn is_name(text: &str) -> bool {
+    (1..=LONGEST_NAME).contains(&text.len()) && !text.contains('\0')
+}
+
 /// Takes a heartbeat in.
 ///
 /// # Errors
@@ -49,28 +56,27 @@ pub async fn heartbeat(
             format!("at most {MOST_ENGINES} may be declared"),
         ));
     }
-    for offer in engines {
-        if offer.model_id.is_empty()
-            || offer.model_id.len() > LONGEST_NAME
-            || offer.engine.len() > LONGEST_NAME
-        {
-            return Err(Error::invalid(
-                "engines",
-                format!("names must have 1 to {LONGEST_NAME} bytes"),
-            ));
-        }
+    let all_well = engines.iter().all(|offer| {
+        let Offer {
+            engine,
+            model_id,
+            task_type: _,
+            languages,
+            pairs,
+            max_input_bytes: _,
+        } = offer;
+        let tags = || {
+            languages
+                .iter()
+                .chain(pairs.iter().flat_map(|(from, to)| [from, to]))
+        };
+        is_name(engine) && is_name(model_id) && tags().all(|tag| is_name(tag))
+    });
+    if !all_well {
+        return Err(Error::invalid("engines", format!("all names {NAMES}")));
     }
-    let clean = |text: &str| !text.contains('\0');
-    if version.len() > LONGEST_NAME
-        || !clean(version)
-        || !engines
-            .iter()
-            .all(|offer| clean(&offer.engine) && clean(&offer.model_id))
-    {
-        return Err(Error::invalid(
-            "version",
-            "must be short and free of NUL characters, like all names",
-        ));
+    if !version.is_empty() && !is_name(version) {
+        return Err(Error::invalid("version", NAMES));
     }
     store::miners::heartbeat(
         &app.db,
@@ -172,7 +178,7 @@ pub enum Unused {
 /// Checks an answer and stores it.
 ///
 /// # Errors
-/// 404 for no such task, 422 for an output that is not one, 401 for a signature that is not the miner's.
+/// 404 for no such task, 422 for an output that is not one or a signature that is not the miner's.
 pub async fn answer(app: &App, caller: &Caller, answer: Answer) -> Result<Receipt> {
     let hotkey = caller.neuron.hotkey;
     let standing = store::answers::standing(&app.db, answer.task, hotkey)
@@ -183,6 +189,11 @@ pub async fn answer(app: &App, caller: &Caller, answer: Answer) -> Result<Receip
     }
     if !standing.assigned && !standing.ended {
         return Ok(Receipt::Unused(Unused::NotAssigned));
+    }
+    for (field, name) in [("engine", &answer.engine), ("model_id", &answer.model_id)] {
+        if !is_name(name) {
+            return Err(Error::invalid(field, NAMES));
+        }
     }
     let canonical = canonical(&answer)?;
     if signing::answer_digest(&canonical) != answer.digest {

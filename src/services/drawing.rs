@@ -220,6 +220,7 @@ const ROUND: i64 = 200;
 /// # Errors
 /// When the database does not answer; the next round tries again.
 pub async fn draw_pending(app: &App) -> Result<()> {
+    let _one_of_few = app.redrawing().await?;
     let mut tx = app.db.begin().await?;
     let pending = store::open::lock_pending(&mut tx, ROUND).await?;
     let mut drawn = Vec::new();
@@ -261,13 +262,13 @@ pub async fn draw_pending(app: &App) -> Result<()> {
 }
 
 /// Who was drawn for a task before, as its records say it.
-pub(crate) async fn earlier(app: &App, task: TaskId) -> Result<Excluded> {
+pub(crate) async fn earlier(tx: &mut PgConnection, task: TaskId) -> Result<Excluded> {
     let mut excluded = Excluded::default();
-    for stored in store::records::of_task(&app.db, task).await? {
+    for stored in store::records::of_task(&mut *tx, task).await? {
         let Record::Draw(draw) = Record::from_bytes(&stored.body).map_err(Error::internal)? else {
             continue;
         };
-        let set = store::records::by_digest(&app.db, draw.candidate_set.0)
+        let set = store::records::by_digest(&mut *tx, draw.candidate_set.0)
             .await?
             .ok_or_else(|| Error::internal("a draw names a candidate set that is not recorded"))?;
         let Record::CandidateSet(set) = Record::from_bytes(&set.body).map_err(Error::internal)? else {

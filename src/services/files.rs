@@ -20,7 +20,7 @@ use crate::{
         task::InputKind,
     },
     error::{Error, Result},
-    store::{self, files::File},
+    store::{self, files::File, submissions::InputFile},
 };
 
 const LONGEST_NAME: usize = 500;
@@ -50,6 +50,19 @@ impl Received {
     /// Where its bytes are.
     pub fn object_key(&self) -> String {
         object_key(self.id)
+    }
+}
+
+impl From<Received> for InputFile {
+    fn from(file: Received) -> Self {
+        Self {
+            file_id: file.id,
+            object_key: file.object_key(),
+            file_name: file.name,
+            media_type: file.media_type.to_owned(),
+            size: file.size,
+            sha256: file.sha256,
+        }
     }
 }
 

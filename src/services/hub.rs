@@ -66,7 +66,8 @@ impl Topic {
 #[derive(Debug)]
 pub struct Hub {
     closing: CancellationToken,
-    waiting: Mutex<HashMap<Topic, Arc<Notify>>>,
+    /// With how many wait for each.
+    waiting: Mutex<HashMap<Topic, (Arc<Notify>, usize)>>,
     others: mpsc::Sender<Topic>,
 }
 
@@ -103,7 +104,7 @@ impl Hub {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .get(&topic)
-            .cloned();
+            .map(|(notify, _)| Arc::clone(notify));
         if let Some(notify) = notify {
             notify.notify_waiters();
             // A worker may be at work just now; it must look again afterwards.
@@ -116,11 +117,12 @@ impl Hub {
     /// Starts to wait: wake-ups from here on are not lost.
     pub fn waiter(self: &Arc<Self>, topic: Topic) -> Waiter {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let notify = Arc::clone(waiting.entry(topic).or_default());
+        let (notify, count) = waiting.entry(topic).or_default();
+        *count += 1;
         Waiter {
             hub: Arc::clone(self),
             topic,
-            notify,
+            notify: Arc::clone(notify),
         }
     }
 }
@@ -170,9 +172,11 @@ impl Waiter {
 impl Drop for Waiter {
     fn drop(&mut self) {
         let mut waiting = self.hub.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        // Two are left when nobody else waits: the map's and ours.
-        if Arc::strong_count(&self.notify) <= 2 {
-            waiting.remove(&self.topic);
+        if let Some((_, count)) = waiting.get_mut(&self.topic) {
+            *count -= 1;
+            if *count == 0 {
+                waiting.remove(&self.topic);
+            }
         }
     }
 }
@@ -213,7 +217,10 @@ mod tests {
             .await;
         assert_eq!(found, Ok(Some(())));
         assert!(started.elapsed() < POLL);
+        let other = hub.waiter(Topic::Settling);
         drop(waiter);
+        assert_eq!(hub.waiting.lock().unwrap().len(), 1);
+        drop(other);
         assert!(hub.waiting.lock().unwrap().is_empty());
     }
 }

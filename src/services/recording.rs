@@ -7,32 +7,11 @@ use crate::{
     app::App,
     domain::{BatchId, TaskId, records::Record},
     error::Result,
-    store,
+    store::{
+        self,
+        records::{Batch, Leaf},
+    },
 };
-
-/// Records that are committed together, signed.
-#[derive(Debug)]
-pub struct Batch {
-    /// Its name.
-    pub id: BatchId,
-    /// RFC 6962 root over the records' bytes.
-    pub root: [u8; 32],
-    /// The server's signature over [`batch_message`].
-    pub signature: [u8; 64],
-    /// In order.
-    pub leaves: Vec<Leaf>,
-}
-
-/// One record of a batch.
-#[derive(Debug)]
-pub struct Leaf {
-    /// What is recorded.
-    pub record: Record,
-    /// The task that it is about, for draws and settlements.
-    pub task: Option<TaskId>,
-    /// Its canonical bytes.
-    pub body: Vec<u8>,
-}
 
 /// What the server signs for a batch: "violet/batch/1" ‖ SCALE(batch id, root, size).
 pub fn batch_message(id: BatchId, root: [u8; 32], size: u32) -> Vec<u8> {

@@ -40,7 +40,7 @@ pub async fn freeze(app: &App) -> Result<()> {
         return Ok(());
     }
     let snapshot = app.snapshots.current()?.snapshot;
-    let seen = store::miners::active_validators(&app.db, app.config.netuid).await?;
+    let seen = store::miners::active_validators(&mut *tx, app.config.netuid).await?;
     let validators: Vec<(Hotkey, i64)> = snapshot
         .neurons
         .iter()

@@ -186,14 +186,7 @@ async fn checked(app: &App, owner: Owner, asked: Asked) -> Result<(Taken, bool)>
         client_entropy: entropy.into_bytes(),
         voice_name,
         text,
-        file: file.map(|file| InputFile {
-            file_id: file.id,
-            object_key: file.object_key(),
-            file_name: file.name,
-            media_type: file.media_type.to_owned(),
-            size: file.size,
-            sha256: file.sha256,
-        }),
+        file: file.map(InputFile::from),
     };
     let key = options.idempotency_key.map(|key| NewKey {
         organization_id: owner.organization,
@@ -202,14 +195,9 @@ async fn checked(app: &App, owner: Owner, asked: Asked) -> Result<(Taken, bool)>
         task_id: task.task_id,
     });
     let accepted = accept(app, task, key, wanted).await?;
-    let (assigned, file) = if let Some(assigned) = accepted.assigned {
-        (assigned, file_id)
-    } else {
-        let file = match store::files::input(&app.db, accepted.task).await? {
-            Some(Input::File(file)) => Some(file.file_id),
-            Some(Input::Text(_)) | None => None,
-        };
-        (store::tasks::drawn(&app.db, accepted.task).await?.len(), file)
+    let (assigned, file) = match accepted.assigned {
+        Some(assigned) => (assigned, file_id),
+        None => stored_before(app, accepted.task).await?,
     };
     let taken = Taken {
         task: accepted.task,
@@ -222,6 +210,15 @@ async fn checked(app: &App, owner: Owner, asked: Asked) -> Result<(Taken, bool)>
         word_count,
     };
     Ok((taken, accepted.assigned.is_some()))
+}
+
+/// How many miners a task that was there before has, and its file.
+async fn stored_before(app: &App, task: TaskId) -> Result<(usize, Option<FileId>)> {
+    let file = match store::files::input(&app.db, task).await? {
+        Some(Input::File(file)) => Some(file.file_id),
+        Some(Input::Text(_)) | None => None,
+    };
+    Ok((store::tasks::drawn(&app.db, task).await?.len(), file))
 }
 
 async fn accept(

@@ -32,6 +32,7 @@ const ROUND: i64 = 500;
 /// # Errors
 /// When the database does not answer; the next round tries again.
 pub async fn sweep(app: &App) -> Result<()> {
+    let _one_of_few = app.redrawing().await?;
     let mut tx = app.db.begin().await?;
     let ended = store::assignments::take_overdue(&mut tx, ROUND).await?;
     if ended.is_empty() {
@@ -46,6 +47,7 @@ pub async fn sweep(app: &App) -> Result<()> {
 /// # Errors
 /// When the database does not answer.
 pub async fn refuse(app: &App, task: TaskId, hotkey: Hotkey, reason: &str) -> Result<bool> {
+    let _one_of_few = app.redrawing().await?;
     let mut tx = app.db.begin().await?;
     let Some(ended) = store::assignments::take_refused(&mut tx, task, hotkey).await? else {
         return Ok(false);
@@ -142,7 +144,7 @@ async fn replace(app: &App, tx: &mut PgConnection, open: &Open, ends: &[&Ended])
     let drawn = if slots.is_empty() {
         None
     } else {
-        let earlier = drawing::earlier(app, open.task_id).await?;
+        let earlier = drawing::earlier(tx, open.task_id).await?;
         drawing::draw(app, &drawing::request_of(open, slots, earlier)?).await?
     };
     let replaced = drawn.as_ref().map_or(0, |drawn| drawn.assignments.len());

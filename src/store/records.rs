@@ -2,10 +2,34 @@
 use sqlx::{PgConnection, PgExecutor};
 use violet_chain::Hotkey;
 
-use crate::{
-    domain::{BatchId, TaskId, records::RecordKind},
-    services::recording::Batch,
+use crate::domain::{
+    BatchId, TaskId,
+    records::{Record, RecordKind},
 };
+
+/// Records to be stored together, signed.
+#[derive(Debug)]
+pub struct Batch {
+    /// Its name.
+    pub id: BatchId,
+    /// RFC 6962 root over the records' bytes.
+    pub root: [u8; 32],
+    /// The server's signature over id, root and size.
+    pub signature: [u8; 64],
+    /// In order.
+    pub leaves: Vec<Leaf>,
+}
+
+/// One record of a batch.
+#[derive(Debug)]
+pub struct Leaf {
+    /// What is recorded.
+    pub record: Record,
+    /// The task that it is about, for draws and settlements.
+    pub task: Option<TaskId>,
+    /// Its canonical bytes.
+    pub body: Vec<u8>,
+}
 
 /// Whether what is named by its content is recorded already.
 pub(crate) async fn is_recorded(db: impl PgExecutor<'_>, digest: [u8; 32]) -> Result<bool, sqlx::Error> {

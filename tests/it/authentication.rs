@@ -1,0 +1,154 @@
+//! No operation answers a stranger, unless it is on the list here.
+use reqwest::Method;
+use serde_json::json;
+
+use crate::harness::{Neuron, Reply, World};
+
+/// Open to everybody, on purpose.
+const PUBLIC: &[(&str, &str)] = &[
+    ("get", "/api/v1/network"),
+    ("get", "/health"),
+    ("get", "/metrics"),
+    ("get", "/ready"),
+    ("post", "/api/v1/auth/register"),
+];
+/// For neurons, who sign.
+const SIGNED: &[(&str, &str)] = &[
+    ("get", "/api/v1/miners/{uid}/tasks"),
+    ("get", "/api/v1/validator/tasks"),
+    ("post", "/api/v1/miner/answers"),
+    ("post", "/api/v1/miner/heartbeat"),
+    ("post", "/api/v1/miner/refusals"),
+    ("post", "/api/v1/validator/evaluations"),
+];
+/// All of them together with those for users: a new operation has to be thought about here.
+const OPERATIONS: usize = 20;
+
+fn operations() -> Vec<(String, String)> {
+    let description = serde_json::to_value(violet::http::openapi()).unwrap();
+    let mut all = Vec::new();
+    for (path, methods) in description["paths"].as_object().unwrap() {
+        for method in methods.as_object().unwrap().keys() {
+            all.push((method.clone(), path.clone()));
+        }
+    }
+    all.sort();
+    all
+}
+
+/// A real path for a described one.
+fn filled(path: &str) -> String {
+    let path = path
+        .replace("{task_id}", "0192f0c1-2a3b-7c4d-8e5f-000000000001")
+        .replace("{uid}", "0");
+    assert!(
+        !path.contains('{'),
+        "{path} has a parameter that this test does not know"
+    );
+    path
+}
+
+fn is_in(list: &[(&str, &str)], (method, path): &(String, String)) -> bool {
+    list.contains(&(method, path))
+}
+
+#[tokio::test]
+async fn no_operation_answers_a_stranger() {
+    let world = World::start().await;
+    let operations = operations();
+    assert_eq!(operations.len(), OPERATIONS, "{operations:#?}");
+    let listed = operations
+        .iter()
+        .filter(|one| is_in(PUBLIC, one) || is_in(SIGNED, one))
+        .count();
+    assert_eq!(
+        listed,
+        PUBLIC.len() + SIGNED.len(),
+        "the lists here name operations that do not exist"
+    );
+
+    let user = world.user().await;
+    let miner = world.silent_miner(1);
+    for operation in &operations {
+        let (method, path) = operation;
+        let (target, method) = (filled(path), method.to_uppercase());
+        let request = || {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            let request = world
+                .http
+                .request(method, format!("{}{target}", world.server.url()));
+            // With a body, so that nothing else can be wrong first.
+            if operation.0 == "post" {
+                request.json(&json!({}))
+            } else {
+                request
+            }
+        };
+        let status = Reply::to(request()).await.status;
+        if is_in(PUBLIC, operation) {
+            assert_ne!(status, 401, "{operation:?} is on the list of what is public");
+            continue;
+        }
+        assert_eq!(status, 401, "{operation:?}");
+        for (name, value) in [
+            ("X-API-Key", "garbage".to_owned()),
+            ("X-API-Key", format!("violet_{}", "0".repeat(64))),
+            ("X-API-Key", String::new()),
+            ("Authorization", "Bearer garbage".to_owned()),
+            ("Authorization", format!("Basic {}", user.key)),
+            ("X-Bittensor-Hotkey", miner.hotkey().to_string()),
+        ] {
+            let reply = Reply::to(request().header(name, value)).await;
+            reply.problem(401, "/problems/unauthenticated");
+        }
+        // Credentials of the other kind.
+        if is_in(SIGNED, operation) {
+            let reply = Reply::to(request().header("X-API-Key", &user.key)).await;
+            reply.problem(401, "/problems/unauthenticated");
+        } else {
+            let body = if operation.0 == "post" {
+                b"{}".to_vec()
+            } else {
+                Vec::new()
+            };
+            let headers = miner.signed(&method, &target, &body);
+            miner
+                .send(&method, &target, body, &headers)
+                .await
+                .problem(401, "/problems/unauthenticated");
+        }
+    }
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_stranger_learns_nothing_before_it_is_known() {
+    let world = World::start().await;
+    // Not even that a path's parameter or a body is malformed.
+    for target in ["/api/v1/tasks/nonsense", "/api/v1/task/nonsense/status?wait=x"] {
+        Reply::to(world.http.get(format!("{}{target}", world.server.url())))
+            .await
+            .problem(401, "/problems/unauthenticated");
+    }
+    let stranger = world.stranger();
+    let reply = stranger
+        .send("POST", "/api/v1/miner/heartbeat", b"{".to_vec(), &[])
+        .await;
+    reply.problem(401, "/problems/unauthenticated");
+    let headers = stranger.signed("POST", "/api/v1/miner/answers", b"{");
+    let reply = stranger
+        .send("POST", "/api/v1/miner/answers", b"{".to_vec(), &headers)
+        .await;
+    reply.problem(403, "/problems/forbidden");
+    let registered = world.silent_miner(1);
+    let headers = registered.signed("POST", "/api/v1/miner/answers", b"{");
+    let reply = registered
+        .send("POST", "/api/v1/miner/answers", b"{".to_vec(), &headers)
+        .await;
+    reply.problem(400, "/problems/malformed-request");
+    let mut body = Neuron::heartbeat_body();
+    body["mood"] = "good".into();
+    let reply = registered.post("/api/v1/miner/heartbeat", &body).await;
+    reply.problem(422, "/problems/malformed-request");
+    world.end().await;
+}

@@ -1,0 +1,17 @@
+//! What every test stands on: a database of its own, a chain, a server, users and neurons. All real, spoken to over
+//! HTTP; SQL is used to move deadlines back and to look at what no route shows.
+mod database;
+mod http;
+mod neuron;
+mod user;
+mod world;
+
+pub(crate) use http::{Multipart, Reply};
+pub(crate) use neuron::{MODEL, Neuron, keypair, nonce, sign, signature_text};
+pub(crate) use user::{TEXT, User, translation};
+pub(crate) use world::{SERVER, World, eventually};
+
+/// Enough to approve, and far above the threshold.
+pub(crate) const GOOD: u16 = 60_000;
+/// Far below the threshold.
+pub(crate) const BAD: u16 = 1_000;

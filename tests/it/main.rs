@@ -1,0 +1,20 @@
+//! The product from outside: a real server, database and chain, spoken to over HTTP.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+mod harness;
+
+mod answers;
+mod api;
+mod architecture;
+mod assignments;
+mod authentication;
+mod evaluations;
+mod heartbeats;
+mod lifecycle;
+mod openapi;
+mod receipts;
+mod records;
+mod reference_neurons;
+mod replicas;
+mod routing;
+mod schema;
+mod signatures;
