@@ -7,9 +7,9 @@
 pub const ONE: i64 = 1 << 32;
 
 /// `1 − 2^(−1/20)` in 2^30ths: half of what is remembered is younger than 20 tasks.
-const FAST_GAIN: i64 = 36_576_972;
+const FAST_GAIN: i64 = 36_575_588;
 /// `1 − 2^(−1/500)` in 2^30ths: half of what is remembered is younger than 500 tasks.
-const SLOW_GAIN: i64 = 1_487_483;
+const SLOW_GAIN: i64 = 1_487_491;
 
 /// An exponentially weighted mean of values between 0 and [`ONE`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
