@@ -16,7 +16,8 @@ create table record_batches
 
 create table routing_records
 (
-    batch_id   uuid        not null references record_batches,
+    -- Of record_batches, written in the same statement; a foreign key would look each record's up again.
+    batch_id   uuid        not null,
     leaf_index integer     not null,
     kind       record_kind not null,
     -- BLAKE2b-256 of the body: how records name each other.

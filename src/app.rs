@@ -43,6 +43,8 @@ pub struct Parts {
     pub rule: Rule,
     /// Connections for reading and for rare writes.
     pub db: PgPool,
+    /// The connections of the group writers: theirs alone, so that a commit waits for no reader.
+    pub writing: PgPool,
     /// The one source of time.
     pub clock: Clock,
     /// The server's own hotkey: receiver of signed requests, signer of records.
@@ -94,6 +96,7 @@ impl App {
     pub fn new(
         config: Config,
         db: PgPool,
+        writing: PgPool,
         blobs: Blobs,
         keypair: Keypair,
     ) -> Result<(Self, Inboxes), KeyError> {
@@ -125,6 +128,7 @@ impl App {
             evaluating,
             nonces,
             db,
+            writing,
             config,
         }));
         let inboxes = Inboxes {

@@ -16,6 +16,8 @@ use crate::{
     telemetry, workers,
 };
 
+/// Connections of the group writers: accepting has two, answers, evaluations and nonces one each.
+const WRITERS: u32 = 5;
 /// How long a request waits for a connection to the database.
 const CONNECTION_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -89,9 +91,16 @@ impl Server {
             .connect(&config.database.url)
             .await?;
         crate::MIGRATOR.run(&db).await?;
+        let writing = PgPoolOptions::new()
+            .max_connections(WRITERS)
+            .acquire_timeout(CONNECTION_PATIENCE)
+            // A round trip for each commit; a connection that died fails its batch, which is then tried again.
+            .test_before_acquire(false)
+            .connect(&config.database.url)
+            .await?;
 
         let blobs = Blobs::open(&config.storage.url)?;
-        let (app, inboxes) = App::new(config, db, blobs, keypair)?;
+        let (app, inboxes) = App::new(config, db, writing, blobs, keypair)?;
         health::measure_clock(&app).await?;
         nonces::begin(&app).await?;
         recording::record_once(&app, &Record::Rule(app.rule.clone())).await?;
@@ -135,6 +144,7 @@ impl Server {
         if tokio::time::timeout(drain, self.writers.wait()).await.is_err() {
             tracing::warn!("stopped with writes in flight");
         }
+        self.app.writing.close().await;
         self.app.db.close().await;
     }
 }

@@ -33,6 +33,7 @@ async fn app(file: Option<&Path>) -> Result<App, Failure> {
     let folder = std::env::temp_dir();
     let (app, _inboxes) = App::new(
         config,
+        db.clone(),
         db,
         Blobs::open(&folder.to_string_lossy())?,
         Keypair::generate().0,

@@ -25,13 +25,17 @@ pub fn recognise(kind: InputKind, head: &[u8]) -> Result<&'static str, String> {
         InputKind::Document => matches!(mime, "application/pdf" | DOCX),
     };
     match found {
-        Some(mime) if fits(mime) => Ok(mime),
+        Some(mime) if fits(mime) => Ok(usual(mime)),
         Some(mime) => Err(format!("is {mime}")),
-        None if kind == InputKind::Document && is_text(head) => Ok("text/plain"),
+        None if kind == InputKind::Document && is_text(head) => Ok(TEXT),
         None => Err("is of no known type".into()),
     }
 }
 
+/// The media type of a WAV file.
+pub const WAV: &str = "audio/wav";
+/// The media type of a text.
+pub const TEXT: &str = "text/plain";
 /// The media type of a Word document.
 pub const DOCX: &str = "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
 
@@ -42,6 +46,15 @@ pub fn accepted(kind: InputKind) -> &'static str {
         InputKind::Audio => "an audio file such as WAV, MP3, FLAC, OGG or M4A",
         InputKind::Video => "a video file such as MP4, WebM, MKV, AVI or MOV",
         InputKind::Document => "a PDF, a DOCX or a text in UTF-8",
+    }
+}
+
+/// The name that everybody else uses for a media type.
+fn usual(mime: &'static str) -> &'static str {
+    match mime {
+        "audio/x-wav" => WAV,
+        "audio/x-flac" => "audio/flac",
+        mime => mime,
     }
 }
 
@@ -62,6 +75,35 @@ fn is_text(head: &[u8]) -> bool {
         Err(error) => error.error_len().is_none() && head.len() - error.valid_up_to() < 4,
     };
     valid && !head.contains(&0)
+}
+
+/// Whether bytes that come in pieces are a text in UTF-8 all through: a head says nothing of what follows.
+#[derive(Debug, Default)]
+pub struct WholeText {
+    /// The beginning of a character whose end has not come.
+    begun: Vec<u8>,
+    failed: bool,
+}
+
+impl WholeText {
+    /// Takes the next piece.
+    pub fn add(&mut self, piece: &[u8]) {
+        if self.failed {
+            return;
+        }
+        let mut bytes = std::mem::take(&mut self.begun);
+        bytes.extend_from_slice(piece);
+        self.failed = bytes.contains(&0);
+        if let Err(error) = std::str::from_utf8(&bytes) {
+            self.failed |= error.error_len().is_some();
+            self.begun = bytes.split_off(error.valid_up_to());
+        }
+    }
+
+    /// Whether all that was added is one.
+    pub fn holds(&self) -> bool {
+        !self.failed && self.begun.is_empty()
+    }
 }
 
 /// Whether a WAV file that begins with `head` and has `size` bytes lacks sound that its header promises.
@@ -100,7 +142,7 @@ mod tests {
 
     #[test]
     fn content_decides() {
-        assert_eq!(recognise(InputKind::Audio, &wav(4, 4)), Ok("audio/x-wav"));
+        assert_eq!(recognise(InputKind::Audio, &wav(4, 4)), Ok(WAV));
         assert!(recognise(InputKind::Video, &wav(4, 4)).is_err());
         assert!(recognise(InputKind::Audio, b"this is a text").is_err());
         assert_eq!(
@@ -118,6 +160,23 @@ mod tests {
             recognise(InputKind::Document, &"aä".as_bytes()[..2]),
             Ok("text/plain")
         );
+    }
+
+    #[test]
+    fn a_text_is_one_to_its_end_however_it_is_cut() {
+        let text = "grüße, \u{1f3e0} and 你好";
+        let holds = |bytes: &[u8], size| {
+            let mut whole = WholeText::default();
+            bytes.chunks(size).for_each(|piece| whole.add(piece));
+            whole.holds()
+        };
+        for size in 1..=text.len() {
+            assert!(holds(text.as_bytes(), size), "{size}");
+            assert!(!holds(b"caf\xe9", size));
+            assert!(!holds(b"caf\xe9 noir", size));
+            assert!(!holds(b"a\0b", size));
+            assert!(!holds(&text.as_bytes()[..text.len() - 1], size));
+        }
     }
 
     #[test]

@@ -63,7 +63,7 @@ impl Write for Writer {
         for item in items {
             if written.contains(&item.task.task_id) {
                 if let Some(drawn) = &item.drawn {
-                    drawing::announce(app, drawn);
+                    drawing::wake_miners(app, drawn);
                 }
                 let assigned = item.drawn.as_ref().map_or(0, |drawn| drawn.assignments.len());
                 answers.push(Ok(Accepted {
@@ -86,7 +86,7 @@ impl Write for Writer {
 
 /// Stores what is new in one transaction; answers which tasks are.
 async fn write(app: &App, items: &[Submission]) -> Result<HashSet<TaskId>> {
-    let mut tx = app.db.begin().await?;
+    let mut tx = app.writing.begin().await?;
     let keys: Vec<&NewKey> = items.iter().filter_map(|item| item.key.as_ref()).collect();
     let new_keys: HashSet<TaskId> = if keys.is_empty() {
         HashSet::new()

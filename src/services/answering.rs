@@ -265,7 +265,7 @@ impl Write for Writer {
         distinct.dedup_by_key(|item| (item.task_id, item.hotkey));
         let distinct: Vec<Submitted> = distinct.into_iter().cloned().collect();
 
-        let mut tx = app.db.begin().await?;
+        let mut tx = app.writing.begin().await?;
         let stored = store::answers::insert(&mut tx, &distinct).await?;
         let mut changes: Changes = Vec::new();
         for row in stored.iter().filter(|row| row.used) {

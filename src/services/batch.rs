@@ -1,9 +1,9 @@
 //! Group commit: a writer takes whatever has queued since its last commit and writes it in one transaction.
 //!
 //! There is no timer: one request alone waits for nobody.
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result};
@@ -22,7 +22,17 @@ pub struct Batcher<T, R> {
 /// The side that the writer takes them from.
 #[derive(Debug)]
 pub struct Inbox<T, R> {
-    receiver: mpsc::Receiver<Waiting<T, R>>,
+    receiver: Arc<Mutex<mpsc::Receiver<Waiting<T, R>>>>,
+}
+
+impl<T, R> Inbox<T, R> {
+    /// For a second writer, which prepares its batch while the first one's is on its way.
+    #[must_use]
+    pub fn shared(&self) -> Self {
+        Self {
+            receiver: Arc::clone(&self.receiver),
+        }
+    }
 }
 
 /// Writes one batch.
@@ -45,7 +55,12 @@ pub trait Write: Send + 'static {
 /// A queue of at most `capacity` waiting writes.
 pub fn queue<T, R>(capacity: usize) -> (Batcher<T, R>, Inbox<T, R>) {
     let (sender, receiver) = mpsc::channel(capacity);
-    (Batcher { sender }, Inbox { receiver })
+    (
+        Batcher { sender },
+        Inbox {
+            receiver: Arc::new(Mutex::new(receiver)),
+        },
+    )
 }
 
 impl<T, R> Batcher<T, R> {
@@ -70,14 +85,19 @@ impl<T, R> Batcher<T, R> {
 
 impl<T: Send + Sync + 'static, R: Send + 'static> Inbox<T, R> {
     /// Writes batches until `stop`, then what is still waiting.
-    pub async fn run<W: Write<Item = T, Answer = R>>(mut self, mut writer: W, stop: CancellationToken) {
+    pub async fn run<W: Write<Item = T, Answer = R>>(self, mut writer: W, stop: CancellationToken) {
         let mut waiting = Vec::with_capacity(LARGEST);
+        let mut closed = false;
         loop {
-            let received = tokio::select! {
-                received = self.receiver.recv_many(&mut waiting, LARGEST) => received,
-                () = stop.cancelled(), if !self.receiver.is_closed() => {
-                    self.receiver.close();
-                    continue;
+            let received = {
+                let mut receiver = self.receiver.lock().await;
+                tokio::select! {
+                    received = receiver.recv_many(&mut waiting, LARGEST) => received,
+                    () = stop.cancelled(), if !closed => {
+                        receiver.close();
+                        closed = true;
+                        continue;
+                    }
                 }
             };
             if received == 0 {

@@ -163,11 +163,16 @@ pub(crate) async fn store<'a>(
     Ok(())
 }
 
-/// Wakes the miners that were drawn, and whoever waits for the task.
-pub fn announce(app: &App, drawn: &Drawn) {
+/// Wakes the miners that were drawn.
+pub fn wake_miners(app: &App, drawn: &Drawn) {
     for assignment in &drawn.assignments {
         app.hub.wake(Topic::Miner(assignment.hotkey));
     }
+}
+
+/// Wakes the miners that were drawn, and whoever waits for the task.
+pub fn announce(app: &App, drawn: &Drawn) {
+    wake_miners(app, drawn);
     if let Some(first) = drawn.assignments.first() {
         app.hub.wake(Topic::Task(first.task_id));
     }

@@ -183,7 +183,7 @@ impl Write for Writer {
         distinct.sort_by_key(|item| (item.task_id, item.validator));
         distinct.dedup_by_key(|item| (item.task_id, item.validator));
         let distinct: Vec<Submitted> = distinct.into_iter().cloned().collect();
-        let mut tx = app.db.begin().await?;
+        let mut tx = app.writing.begin().await?;
         let stored = store::evaluations::insert(&mut tx, &distinct).await?;
         tx.commit().await?;
         if !stored.is_empty() {

@@ -16,7 +16,7 @@ use crate::{
     blobs::{BlobError, Writer},
     domain::{
         FileId, OrganizationId, TaskId,
-        media::{self, HEAD},
+        media::{self, HEAD, WholeText},
         task::InputKind,
     },
     error::{Error, Result},
@@ -167,6 +167,7 @@ async fn take<E: std::fmt::Display>(
     let mut hasher = Sha256::new();
     let mut size = 0u64;
     let mut media_type = None;
+    let mut text = (kind == InputKind::Document).then(WholeText::default);
     while let Some(chunk) = body.next().await {
         let chunk =
             chunk.map_err(|error| Error::Malformed(format!("{field}: did not arrive whole: {error}")))?;
@@ -182,6 +183,9 @@ async fn take<E: std::fmt::Display>(
         if media_type.is_none() && head.len() >= HEAD {
             media_type = Some(recognised(kind, field, &head)?);
         }
+        if let Some(text) = &mut text {
+            text.add(&chunk);
+        }
         writer.add(&chunk).await?;
     }
     if size == 0 {
@@ -191,6 +195,9 @@ async fn take<E: std::fmt::Display>(
         Some(media_type) => media_type,
         None => recognised(kind, field, &head)?,
     };
+    if media_type == media::TEXT && !text.is_some_and(|text| text.holds()) {
+        return Err(unsupported(kind, field, "is not UTF-8 to its end"));
+    }
     if media::is_truncated_wav(&head, size) {
         return Err(Error::invalid(
             field,
@@ -205,10 +212,14 @@ async fn take<E: std::fmt::Display>(
 }
 
 fn recognised(kind: InputKind, field: &'static str, head: &[u8]) -> Result<&'static str> {
-    media::recognise(kind, head).map_err(|what| Error::UnsupportedMedia {
+    media::recognise(kind, head).map_err(|what| unsupported(kind, field, &what))
+}
+
+fn unsupported(kind: InputKind, field: &'static str, what: &str) -> Error {
+    Error::UnsupportedMedia {
         field,
         detail: format!("must be {}; this one {what}", media::accepted(kind)),
-    })
+    }
 }
 
 /// Removes a file that came to nothing.
@@ -337,6 +348,13 @@ pub async fn receive_answer<E: std::fmt::Display>(
     if received.sha256 != signed {
         discard(app, received.id).await;
         return Err(Error::invalid("Content-Digest", "does not fit the body"));
+    }
+    if received.media_type != media::WAV {
+        discard(app, received.id).await;
+        return Err(Error::UnsupportedMedia {
+            field: "body",
+            detail: format!("must be WAV; this one is {}", received.media_type),
+        });
     }
     let stored = store::files::insert_answer(
         &app.db,

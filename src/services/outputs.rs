@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The largest text that an answer may have, for each byte of the limit of a text.
-const GROWTH: usize = 64;
+const GROWTH: usize = 48;
 /// The most words that a transcript may be given with.
 const MOST_WORDS: usize = 200_000;
 

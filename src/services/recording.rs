@@ -5,7 +5,7 @@ use sha2::Sha256;
 
 use crate::{
     app::App,
-    domain::{BatchId, TaskId, records::Record},
+    domain::{BatchId, TaskId, blake2b_256, records::Record},
     error::Result,
     store::{
         self,
@@ -34,10 +34,14 @@ pub fn sign(app: &App, records: Vec<(Record, Option<TaskId>)>) -> Option<Batch> 
     }
     let leaves: Vec<Leaf> = records
         .into_iter()
-        .map(|(record, task)| Leaf {
-            body: record.to_bytes(),
-            record,
-            task,
+        .map(|(record, task)| {
+            let body = record.to_bytes();
+            Leaf {
+                digest: blake2b_256(&[&body]),
+                body,
+                record,
+                task,
+            }
         })
         .collect();
     let root: [u8; 32] = (*tree(leaves.iter().map(|leaf| leaf.body.clone()))

@@ -1,5 +1,5 @@
 //! Passing wake-ups between replicas through the database.
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 
 use crate::{app::App, error::Result, services::hub::Topic, store};
 
@@ -11,9 +11,9 @@ const LARGEST: usize = 7000;
 /// # Errors
 /// When the database does not answer.
 pub async fn tell(app: &App, topics: impl Iterator<Item = Topic>) -> Result<()> {
-    let names: BTreeSet<String> = topics.map(Topic::name).collect();
+    let topics: HashSet<Topic> = topics.collect();
     let mut payload = app.replica.clone();
-    for name in names {
+    for name in topics.into_iter().map(Topic::name) {
         if payload.len() + name.len() >= LARGEST {
             store::wake::notify(&app.db, &payload).await?;
             payload.truncate(app.replica.len());

@@ -29,6 +29,8 @@ pub struct Leaf {
     pub task: Option<TaskId>,
     /// Its canonical bytes.
     pub body: Vec<u8>,
+    /// BLAKE2b-256 of them.
+    pub digest: [u8; 32],
 }
 
 /// Whether what is named by its content is recorded already.
@@ -49,23 +51,9 @@ pub(crate) fn is_duplicate(error: &sqlx::Error) -> bool {
 /// Stores a signed batch.
 pub(crate) async fn insert(db: &mut PgConnection, server: Hotkey, batch: &Batch) -> Result<(), sqlx::Error> {
     let size = i32::try_from(batch.leaves.len()).expect("batches have some hundred records");
-    sqlx::query!(
-        "insert into record_batches (batch_id, root, size, server, signature) values ($1, $2, $3, $4, $5)",
-        batch.id as BatchId,
-        &batch.root[..],
-        size,
-        &server.0[..],
-        &batch.signature[..],
-    )
-    .execute(&mut *db)
-    .await?;
     let indices: Vec<i32> = (0..size).collect();
     let kinds: Vec<RecordKind> = batch.leaves.iter().map(|leaf| leaf.record.kind()).collect();
-    let digests: Vec<Vec<u8>> = batch
-        .leaves
-        .iter()
-        .map(|leaf| leaf.record.digest().0.to_vec())
-        .collect();
+    let digests: Vec<Vec<u8>> = batch.leaves.iter().map(|leaf| leaf.digest.to_vec()).collect();
     let tasks: Vec<Option<uuid::Uuid>> = batch
         .leaves
         .iter()
@@ -74,6 +62,9 @@ pub(crate) async fn insert(db: &mut PgConnection, server: Hotkey, batch: &Batch)
     let bodies: Vec<Vec<u8>> = batch.leaves.iter().map(|leaf| leaf.body.clone()).collect();
     sqlx::query!(
         r#"
+        with b as (
+            insert into record_batches (batch_id, root, size, server, signature) values ($1, $7, $8, $9, $10)
+        )
         insert into routing_records (batch_id, leaf_index, kind, digest, task_id, body)
         select $1, * from unnest($2::int[], $3::record_kind[], $4::bytea[], $5::uuid[], $6::bytea[])
         "#,
@@ -83,6 +74,10 @@ pub(crate) async fn insert(db: &mut PgConnection, server: Hotkey, batch: &Batch)
         &digests,
         &tasks as &[Option<uuid::Uuid>],
         &bodies,
+        &batch.root[..],
+        size,
+        &server.0[..],
+        &batch.signature[..],
     )
     .execute(db)
     .await?;
