@@ -1,6 +1,12 @@
 //! Files: received as streams while they are hashed, counted and looked at; handed out to their owner and by
 //! short-lived signed links.
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use blake2::{
     Blake2bMac,
@@ -13,7 +19,7 @@ use violet_chain::{Hotkey, KeyError, Keypair};
 
 use crate::{
     app::App,
-    blobs::{BlobError, Writer},
+    blobs::{BlobError, Blobs, Writer},
     domain::{
         FileId, OrganizationId, TaskId,
         media::{self, HEAD, WholeText},
@@ -44,6 +50,36 @@ pub struct Received {
     pub size: u64,
     /// Of its bytes.
     pub sha256: [u8; 32],
+    /// Removes it when the request is given up before a row names it.
+    pub hold: Arc<Hold>,
+}
+
+/// Removes a file when it is dropped, unless the file was kept: a request that is given up (its sender went away or
+/// took too long) runs no code that could.
+#[derive(Debug)]
+pub struct Hold {
+    blobs: Blobs,
+    id: FileId,
+    kept: AtomicBool,
+}
+
+impl Hold {
+    /// From now on somebody else answers for the file.
+    pub fn keep(&self) {
+        self.kept.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        if *self.kept.get_mut() {
+            return;
+        }
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let (blobs, id) = (self.blobs.clone(), self.id);
+            runtime.spawn(async move { remove(&blobs, id).await });
+        }
+    }
 }
 
 impl Received {
@@ -138,6 +174,11 @@ pub async fn receive<E: std::fmt::Display>(
                 media_type,
                 size,
                 sha256,
+                hold: Arc::new(Hold {
+                    blobs: app.blobs.clone(),
+                    id,
+                    kept: AtomicBool::new(false),
+                }),
             })
         }
         Err(error) => {
@@ -224,7 +265,11 @@ fn unsupported(kind: InputKind, field: &'static str, what: &str) -> Error {
 
 /// Removes a file that came to nothing.
 pub async fn discard(app: &App, id: FileId) {
-    if let Err(error) = app.blobs.remove(&object_key(id)).await {
+    remove(&app.blobs, id).await;
+}
+
+async fn remove(blobs: &Blobs, id: FileId) {
+    if let Err(error) = blobs.remove(&object_key(id)).await {
         tracing::warn!(file = %id, error = %crate::error::Causes(&error), "a refused file was not removed");
     }
 }
@@ -356,6 +401,7 @@ pub async fn receive_answer<E: std::fmt::Display>(
             detail: format!("must be WAV; this one is {}", received.media_type),
         });
     }
+    received.hold.keep();
     let stored = store::files::insert_answer(
         &app.db,
         task,

@@ -21,7 +21,7 @@ use crate::{
         records::{self, Digest, Record},
         routing::{self, Candidate, Rule},
     },
-    error::Result,
+    error::{Error, Result},
     services::{recording, snapshots::InForce},
     store,
 };
@@ -223,7 +223,7 @@ fn freeze(
 }
 
 /// What somebody offered lately for this type of task: the pairs or languages, for an error that helps.
-pub fn served(app: &App, task_type: TaskType) -> Vec<String> {
+fn served(app: &App, task_type: TaskType) -> Vec<String> {
     let miners = app.roster.miners();
     let mut all: Vec<String> = miners
         .values()
@@ -254,9 +254,73 @@ pub fn models(app: &App, task_type: TaskType) -> Vec<String> {
 }
 
 /// Whether somebody offered `capability` lately, free or not.
-pub fn is_served(app: &App, capability: &Capability) -> bool {
+fn is_served(app: &App, capability: &Capability) -> bool {
     app.roster
         .miners()
         .values()
         .any(|miner| miner.offers.iter().any(|offer| offer.serves(capability)))
+}
+
+/// The largest input that somebody who offered `capability` lately takes, in bytes.
+fn largest(app: &App, capability: &Capability) -> u64 {
+    let miners = app.roster.miners();
+    let offers = miners.values().flat_map(|miner| &miner.offers);
+    offers
+        .filter(|offer| offer.serves(capability))
+        .map(|offer| offer.max_input_bytes)
+        .max()
+        .unwrap_or(0)
+}
+
+/// The error that helps whoever asks for what nobody offers.
+///
+/// # Errors
+/// 422 with what is served.
+pub fn require_served(app: &App, wanted: &Capability) -> Result<()> {
+    if is_served(app, wanted) {
+        return Ok(());
+    }
+    let what = match (&wanted.model, &wanted.target_language) {
+        (Some(model), _) => format!(
+            "model_id: nobody serves {model} for these languages; served models are {}",
+            listed(&models(app, wanted.task_type))
+        ),
+        (None, Some(target)) => format!(
+            "nobody serves {} from {} to {target}; served are {}",
+            wanted.task_type.name(),
+            wanted.source_language,
+            listed(&served(app, wanted.task_type))
+        ),
+        (None, None) => format!(
+            "nobody serves {} in {}; served are {}",
+            wanted.task_type.name(),
+            wanted.source_language,
+            listed(&served(app, wanted.task_type))
+        ),
+    };
+    Err(Error::NoEngine(what))
+}
+
+/// Refuses at once what no engine would take, rather than let it wait for one.
+///
+/// # Errors
+/// 413 with the largest input that is taken.
+pub fn require_room(app: &App, wanted: &Capability, field: &'static str, bytes: u64) -> Result<()> {
+    let largest = largest(app, wanted);
+    if bytes <= largest {
+        return Ok(());
+    }
+    Err(Error::TooLarge {
+        field,
+        detail: format!("has {bytes} bytes; nobody who serves this takes more than {largest}"),
+    })
+}
+
+/// Names in a sentence.
+pub fn listed(names: &[String]) -> String {
+    if names.is_empty() {
+        "none".into()
+    } else {
+        names.join(", ")
+    }
 }

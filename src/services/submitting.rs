@@ -1,4 +1,6 @@
 //! Submitting tasks: what is taken, what is refused and why.
+use std::sync::Arc;
+
 use codec::Encode;
 
 use crate::{
@@ -13,7 +15,7 @@ use crate::{
     services::{
         accepting::{self, Accepted, Submission},
         drawing,
-        files::{self, Received},
+        files::{self, Hold, Received},
         roster,
     },
     store::{
@@ -109,8 +111,12 @@ pub async fn submit(app: &App, owner: Owner, asked: Asked) -> Result<Taken> {
         Content::Text(_) => None,
     };
     let done = checked(app, owner, asked).await;
-    let is_new = done.as_ref().is_ok_and(|(_, is_new)| *is_new);
-    if let Some(file) = file.filter(|_| !is_new) {
+    // A repeated request has its file already. After any other error the hold decides: what may be stored stays.
+    let unused = match &done {
+        Ok((_, is_new)) => !is_new,
+        Err(error) => matches!(error, Error::KeyReused),
+    };
+    if let Some(file) = file.filter(|_| unused) {
         files::discard(app, file).await;
     }
     done.map(|(taken, _)| taken)
@@ -127,6 +133,7 @@ async fn checked(app: &App, owner: Owner, asked: Asked) -> Result<(Taken, bool)>
     } = asked;
     let (source, target) = languages(task_type, source_language.as_deref(), target_language.as_deref())?;
     let voice_name = voice(voice_name)?;
+    let field = files::rules(app, task_type.input()).field;
     let (raw_length, text, file) = match content {
         Content::Text(text) => (
             text.chars().count(),
@@ -142,7 +149,10 @@ async fn checked(app: &App, owner: Owner, asked: Asked) -> Result<(Taken, bool)>
     let entropy = entropy(options.idempotency_key.as_deref(), options.nonce.as_deref())?;
     let required_model = model.as_ref().filter(|_| options.require_model);
     let wanted = drawing::capability(task_type, &source, target.as_ref(), required_model);
-    require_served(app, &wanted)?;
+    roster::require_served(app, &wanted)?;
+    let bytes = text.as_deref().map(|text| text.len() as u64);
+    let bytes = bytes.or(file.as_ref().map(|file| file.size));
+    roster::require_room(app, &wanted, field, bytes.unwrap_or(0))?;
 
     let content = text
         .as_deref()
@@ -163,6 +173,7 @@ async fn checked(app: &App, owner: Owner, asked: Asked) -> Result<(Taken, bool)>
         input_digest,
     );
     let file_id = file.as_ref().map(|file| file.id);
+    let hold = file.as_ref().map(|file| Arc::clone(&file.hold));
     let input_size = match (&text, &file) {
         (Some(text), _) => text.chars().count() as u64,
         (None, Some(file)) => file.size,
@@ -194,7 +205,7 @@ async fn checked(app: &App, owner: Owner, asked: Asked) -> Result<(Taken, bool)>
         key,
         task_id: task.task_id,
     });
-    let accepted = accept(app, task, key, wanted).await?;
+    let accepted = accept(app, task, key, wanted, hold).await?;
     let (assigned, file) = match accepted.assigned {
         Some(assigned) => (assigned, file_id),
         None => stored_before(app, accepted.task).await?,
@@ -226,6 +237,7 @@ async fn accept(
     task: NewTask,
     key: Option<NewKey>,
     capability: capability::Capability,
+    hold: Option<Arc<Hold>>,
 ) -> Result<Accepted> {
     if let Some(key) = &key {
         // A repeated request is told apart before anything is drawn for it; a race is settled by the commit.
@@ -248,6 +260,10 @@ async fn accept(
         earlier: Excluded::default(),
     };
     let drawn = drawing::draw(app, &request).await?;
+    // From here on the task may be stored even if nobody waits for the answer any more.
+    if let Some(hold) = hold {
+        hold.keep();
+    }
     app.accepting.submit(Submission { task, key, drawn }).await
 }
 
@@ -399,44 +415,11 @@ fn model(app: &App, task_type: TaskType, model: Option<&str>, required: bool) ->
             format!(
                 "is in no catalogue; known are {}, served are {}",
                 capability::known_models(task_type).join(", "),
-                listed(&served)
+                roster::listed(&served)
             ),
         ));
     }
     Ok(Some(model.to_owned()))
-}
-
-fn require_served(app: &App, wanted: &capability::Capability) -> Result<()> {
-    if roster::is_served(app, wanted) {
-        return Ok(());
-    }
-    let what = match (&wanted.model, &wanted.target_language) {
-        (Some(model), _) => format!(
-            "model_id: nobody serves {model} for these languages; served models are {}",
-            listed(&roster::models(app, wanted.task_type))
-        ),
-        (None, Some(target)) => format!(
-            "nobody serves {} from {} to {target}; served are {}",
-            wanted.task_type.name(),
-            wanted.source_language,
-            listed(&roster::served(app, wanted.task_type))
-        ),
-        (None, None) => format!(
-            "nobody serves {} in {}; served are {}",
-            wanted.task_type.name(),
-            wanted.source_language,
-            listed(&roster::served(app, wanted.task_type))
-        ),
-    };
-    Err(Error::NoEngine(what))
-}
-
-fn listed(names: &[String]) -> String {
-    if names.is_empty() {
-        "none".into()
-    } else {
-        names.join(", ")
-    }
 }
 
 /// The key or nonce of the client: 1 to 255 printable ASCII characters; the key wins.

@@ -43,7 +43,7 @@ async fn an_answer_must_be_what_its_miner_signed_and_of_the_right_form() {
         json!({ "translated_text": " \n " }),
         json!({ "translated_text": "Casa\0" }),
         json!({ "extra": 1, "translated_text": "Casa" }),
-        json!({ "translated_text": "x".repeat(8 * 16384 + 1) }),
+        json!({ "translated_text": "x".repeat(48 * 16384 + 1) }),
     ] {
         miner
             .post_answer(&miner.answer_of(&task, &output))

@@ -272,7 +272,10 @@ fn history_is_never_updated_in_place() {
 
 #[test]
 fn services_speak_no_http() {
-    assert_modules("src/services", &["app", "domain", "error", "services", "store"]);
+    assert_modules(
+        "src/services",
+        &["app", "blobs", "domain", "error", "services", "store"],
+    );
     for source in sources("src/services") {
         source.refuses(&["axum", "reqwest", "StatusCode", "hyper", "tower"]);
     }

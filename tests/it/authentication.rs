@@ -17,12 +17,13 @@ const SIGNED: &[(&str, &str)] = &[
     ("get", "/api/v1/miners/{uid}/tasks"),
     ("get", "/api/v1/validator/tasks"),
     ("post", "/api/v1/miner/answers"),
+    ("post", "/api/v1/miner/files"),
     ("post", "/api/v1/miner/heartbeat"),
     ("post", "/api/v1/miner/refusals"),
     ("post", "/api/v1/validator/evaluations"),
 ];
 /// All of them together with those for users: a new operation has to be thought about here.
-const OPERATIONS: usize = 20;
+const OPERATIONS: usize = 32;
 
 fn operations() -> Vec<(String, String)> {
     let description = serde_json::to_value(violet::http::openapi()).unwrap();
@@ -40,6 +41,7 @@ fn operations() -> Vec<(String, String)> {
 fn filled(path: &str) -> String {
     let path = path
         .replace("{task_id}", "0192f0c1-2a3b-7c4d-8e5f-000000000001")
+        .replace("{file_id}", "0192f0c1-2a3b-7c4d-8e5f-000000000002")
         .replace("{uid}", "0");
     assert!(
         !path.contains('{'),

@@ -68,6 +68,12 @@ async fn every_kind_of_problem_is_answered_to_somebody() {
         403,
         "/problems/forbidden",
     );
+    let form = reqwest::multipart::Form::new().part(
+        "audio_file",
+        reqwest::multipart::Part::text("a text").file_name("speech.wav"),
+    );
+    let wrong_media = user.post("/api/v1/transcription").multipart(form);
+    see(&Reply::to(wrong_media).await, 415, "/problems/unsupported-media");
     let wrong_method = Reply::to(world.http.delete(format!("{url}/health"))).await;
     see(&wrong_method, 405, "about:blank");
     assert!(wrong_method.headers.contains_key("allow"));

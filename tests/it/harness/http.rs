@@ -81,13 +81,35 @@ impl Multipart {
         self
     }
 
-    pub(crate) fn put(mut self, request: RequestBuilder) -> RequestBuilder {
+    /// A file, whose name is written as it is: quotes in it must be escaped already.
+    pub(crate) fn file(mut self, field: &str, name: &str, content: &[u8]) -> Self {
+        let head = format!(
+            "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{field}\"; filename=\"{name}\"\r\n\
+             Content-Type: application/octet-stream\r\n\r\n"
+        );
+        self.0.extend(head.as_bytes());
+        self.0.extend(content);
+        self.0.extend(b"\r\n");
+        self
+    }
+
+    /// The value of the Content-Type header.
+    pub(crate) fn kind() -> String {
+        format!("multipart/form-data; boundary={BOUNDARY}")
+    }
+
+    /// What is written so far; another part may follow.
+    pub(crate) fn unfinished(self) -> Vec<u8> {
+        self.0
+    }
+
+    /// The whole body.
+    pub(crate) fn bytes(mut self) -> Vec<u8> {
         self.0.extend(format!("--{BOUNDARY}--\r\n").as_bytes());
-        request
-            .header(
-                "content-type",
-                format!("multipart/form-data; boundary={BOUNDARY}"),
-            )
-            .body(self.0)
+        self.0
+    }
+
+    pub(crate) fn put(self, request: RequestBuilder) -> RequestBuilder {
+        request.header("content-type", Self::kind()).body(self.bytes())
     }
 }

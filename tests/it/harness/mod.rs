@@ -3,6 +3,7 @@
 mod database;
 mod http;
 mod neuron;
+pub(crate) mod samples;
 mod user;
 mod world;
 

@@ -5,6 +5,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use blake2::{Blake2b, digest::consts::U32};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
@@ -128,7 +129,10 @@ impl Neuron {
         for (name, value) in headers {
             request = request.header(*name, value);
         }
-        Reply::to(request.header("content-type", "application/json")).await
+        if !headers.iter().any(|(name, _)| *name == "content-type") {
+            request = request.header("content-type", "application/json");
+        }
+        Reply::to(request).await
     }
 
     pub(crate) fn signed(&self, method: &str, target: &str, body: &[u8]) -> Vec<(&'static str, String)> {
@@ -155,6 +159,47 @@ impl Neuron {
             "engine": ENGINE, "model_id": MODEL, "task_type": "text_translation", "languages": [], "pairs": pairs,
             "max_input_bytes": 16384,
         }] })
+    }
+
+    /// A heartbeat that offers every type of task: those with one language in English, translations to Spanish.
+    pub(crate) fn heartbeat_of_all() -> Value {
+        let engines: Vec<Value> = [
+            "transcription",
+            "tts",
+            "summarization",
+            "text_translation",
+            "document_translation",
+            "video_transcription",
+        ]
+        .into_iter()
+        .map(|task_type| {
+            json!({
+                "engine": ENGINE, "model_id": MODEL, "task_type": task_type, "languages": ["en"],
+                "pairs": [["en", "es"]], "max_input_bytes": 1 << 30,
+            })
+        })
+        .collect();
+        json!({ "capacity": 32, "load": 0, "version": "test/1", "engines": engines })
+    }
+
+    /// Uploads a file of an answer, signed over and declared as `declared`.
+    pub(crate) async fn upload_as(&self, task: &str, file: &[u8], declared: &[u8]) -> Reply {
+        let target = format!("/api/v1/miner/files?task_id={task}");
+        let mut headers = self.signed("POST", &target, declared);
+        let digest = STANDARD.encode(Sha256::digest(declared));
+        headers.push(("content-digest", format!("sha-256=:{digest}:")));
+        headers.push(("content-type", "audio/wav".into()));
+        self.send("POST", &target, file.to_vec(), &headers).await
+    }
+
+    /// Uploads a file of an answer.
+    pub(crate) async fn upload(&self, task: &str, file: &[u8]) -> Reply {
+        self.upload_as(task, file, file).await
+    }
+
+    /// The output of a speech task whose file was uploaded.
+    pub(crate) fn spoken(uploaded: &Value) -> Value {
+        json!({ "file_id": uploaded["file_id"], "media_type": "audio/wav", "sha256": uploaded["sha256"] })
     }
 
     /// Says that this miner is there.

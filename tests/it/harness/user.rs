@@ -43,6 +43,15 @@ impl User {
         }
     }
 
+    /// The same user at a server in a process of its own.
+    pub(crate) fn at_url(&self, url: String) -> Self {
+        Self {
+            http: self.http.clone(),
+            url,
+            key: self.key.clone(),
+        }
+    }
+
     pub(crate) fn post(&self, target: &str) -> RequestBuilder {
         self.http
             .post(format!("{}{target}", self.url))

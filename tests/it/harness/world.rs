@@ -83,6 +83,7 @@ pub(crate) struct World {
     pub(crate) http: reqwest::Client,
     config: Config,
     database: Database,
+    files: tempfile::TempDir,
 }
 
 impl World {
@@ -103,6 +104,8 @@ impl World {
         config.database.url = database.url();
         config.database.connections = 8;
         config.chain.endpoints = vec![chain.ws_url()];
+        let files = tempfile::tempdir().expect("a temporary folder can be made");
+        config.storage.url = files.path().to_string_lossy().into_owned();
         config.routing.snapshot_interval = SNAPSHOT_INTERVAL;
         // Hashing is not what is tested.
         config.identity.argon2_memory_kib = 8;
@@ -123,12 +126,18 @@ impl World {
             http: http.expect("no unusual setting"),
             config,
             database,
+            files,
         }
     }
 
     /// Another server on the same database and chain, with the same key.
     pub(crate) async fn replica(&self) -> Server {
         start(&self.config).await
+    }
+
+    /// What the server was started with.
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
     }
 
     /// A server that cannot reach the chain.
@@ -148,6 +157,7 @@ impl World {
             http,
             config,
             database,
+            files,
         } = self;
         server.stop().await;
         let server = start(&config).await;
@@ -158,6 +168,7 @@ impl World {
             http,
             config,
             database,
+            files,
         }
     }
 
@@ -198,6 +209,48 @@ impl World {
             self.on_roster(&self.server, miner).await;
         }
         miners
+    }
+
+    /// Miners 1 to `count`, all of which can be drawn for every type of task.
+    pub(crate) async fn versatile(&self, count: u8) -> Vec<Neuron> {
+        let mut miners = Vec::new();
+        for number in 1..=count {
+            let miner = self.silent_miner(number);
+            miner
+                .post("/api/v1/miner/heartbeat", &Neuron::heartbeat_of_all())
+                .await
+                .ok();
+            miners.push(miner);
+        }
+        for miner in &miners {
+            self.on_roster(&self.server, miner).await;
+        }
+        miners
+    }
+
+    /// The names of the files in storage; one that is still written has a `#` in its name.
+    pub(crate) fn objects(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut folders = vec![self.files.path().to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).expect("it is there") {
+                let entry = entry.expect("it can be read");
+                if entry.path().is_dir() {
+                    folders.push(entry.path());
+                } else {
+                    found.push(entry.file_name().to_string_lossy().into_owned());
+                }
+            }
+        }
+        found
+    }
+
+    /// Waits until there are so many files in storage, whole or not.
+    pub(crate) async fn stored(&self, count: usize) -> Vec<String> {
+        eventually("storage has the right number of files", || async {
+            Some(self.objects()).filter(|objects| objects.len() == count)
+        })
+        .await
     }
 
     /// Waits until `server` knows this miner.

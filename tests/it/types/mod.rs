@@ -1,0 +1,3 @@
+//! The six types of task.
+mod fields;
+mod life;
