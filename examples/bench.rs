@@ -32,7 +32,8 @@ const ROUNDS: usize = 3;
 const SECONDS: u64 = 4;
 const CONNECTIONS: usize = 64;
 const PGBENCH_CLIENTS: usize = 16;
-const MINERS: usize = 4;
+/// So many that their places do not run out in a round.
+const MINERS: usize = 12;
 /// What pgbench writes for each task: the rows of a task and of three assignments in the shape of production.
 const PLAIN_SCHEMA: &str = "
     create table task (id uuid primary key, subnet int not null, user_id bigint not null, kind smallint not null,
@@ -77,7 +78,20 @@ async fn run(cluster: &PrivateCluster, folder: &Path) -> Result<String, Failure>
     std::fs::set_permissions(&script, permissions)?;
 
     let options = violet_devchain::Options::default();
-    let chain = violet_devchain::spawn(violet_devchain::Genesis::default(), options).await?;
+    let mut genesis = violet_devchain::Genesis::default();
+    for number in 1..=MINERS {
+        let key = Keypair::from_uri(&miner(number), CryptoType::Sr25519)?.hotkey().0;
+        genesis.neurons.push(violet_devchain::Neuron {
+            netuid: 1,
+            hotkey: key,
+            coldkey: key.map(|byte| !byte),
+            alpha: 1_000_000_000_000,
+            root: 0,
+            validator_permit: false,
+            axon: None,
+        });
+    }
+    let chain = violet_devchain::spawn(genesis, options).await?;
     let mut config = Config::defaults();
     config.server.port = 0;
     config.database.url = cluster.url("violet");
@@ -128,6 +142,10 @@ async fn run(cluster: &PrivateCluster, folder: &Path) -> Result<String, Failure>
     Ok(text)
 }
 
+fn miner(number: usize) -> String {
+    format!("//Bench{number}")
+}
+
 fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
@@ -136,7 +154,7 @@ fn median(values: &mut [f64]) -> f64 {
 /// Registers a user, and miners that say they can translate.
 async fn prepare(url: &str) -> Result<String, Failure> {
     for number in 1..=MINERS {
-        let keypair = Keypair::from_uri(&format!("//Miner{number}"), CryptoType::Sr25519)?;
+        let keypair = Keypair::from_uri(&miner(number), CryptoType::Sr25519)?;
         let client = ServerClient::connect(url, Arc::new(keypair)).await?;
         let beat = json!({
             "capacity": u16::MAX, "load": 0, "version": "bench",

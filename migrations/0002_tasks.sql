@@ -114,7 +114,8 @@ create table task_assignments
     primary key (task_id, hotkey)
 ) with (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 500,
         autovacuum_vacuum_cost_delay = 0);
-create index task_assignments_by_miner on task_assignments (hotkey, netuid, task_id);
+-- A uid is a tenth of a hotkey; whose it is now is compared when it is read.
+create index task_assignments_by_miner on task_assignments (netuid, uid, task_id);
 
 -- How assignments ended that brought no answer in time.
 create type assignment_outcome as enum ('expired', 'silent', 'refused', 'withdrawn');

@@ -204,7 +204,7 @@ async fn list_miner_tasks(
                 .map_err(|_| Error::invalid("exclude", "must be task ids parted by commas"))
         })
         .collect::<Result<_, _>>()?;
-    let mail = answering::mail(&app, hotkey, &without, wait.duration()).await?;
+    let mail = answering::mail(&app, &caller.neuron, &without, wait.duration()).await?;
     let tasks: Vec<TaskId> = mail.iter().map(|mail| mail.task_id).collect();
     if !tasks.is_empty() {
         answering::note_seen(&app, hotkey, &tasks).await?;

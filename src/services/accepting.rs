@@ -1,6 +1,8 @@
 //! Accepting tasks: task, draw and assignments are durable before anybody is told, many in one commit.
 use std::collections::HashSet;
 
+use sqlx::PgConnection;
+
 use crate::{
     app::App,
     domain::TaskId,
@@ -86,8 +88,14 @@ impl Write for Writer {
 
 /// Stores what is new in one transaction; answers which tasks are.
 async fn write(app: &App, items: &[Submission]) -> Result<HashSet<TaskId>> {
-    let mut tx = app.writing.begin().await?;
     let keys: Vec<&NewKey> = items.iter().filter_map(|item| item.key.as_ref()).collect();
+    let all: Vec<&Submission> = items.iter().collect();
+    if keys.is_empty() && items.iter().all(|item| item.task.file.is_none()) {
+        // One statement is a transaction: nothing else has to go with it.
+        store(app, &mut *app.writing.acquire().await?, &all).await?;
+        return Ok(items.iter().map(|item| item.task.task_id).collect());
+    }
+    let mut tx = app.writing.begin().await?;
     let new_keys: HashSet<TaskId> = if keys.is_empty() {
         HashSet::new()
     } else {
@@ -96,25 +104,32 @@ async fn write(app: &App, items: &[Submission]) -> Result<HashSet<TaskId>> {
             .into_iter()
             .collect()
     };
-    let new: Vec<&Submission> = items
-        .iter()
+    let new: Vec<&Submission> = all
+        .into_iter()
         .filter(|item| item.key.is_none() || new_keys.contains(&item.task.task_id))
         .collect();
+    if !new.is_empty() {
+        store(app, &mut tx, &new).await?;
+        let tasks: Vec<&NewTask> = new.iter().map(|item| &item.task).collect();
+        store::submissions::insert_files(&mut tx, &tasks).await?;
+    }
+    tx.commit().await?;
+    Ok(new.iter().map(|item| item.task.task_id).collect())
+}
+
+/// Stores tasks with their first draws.
+async fn store(app: &App, db: &mut PgConnection, new: &[&Submission]) -> Result<()> {
     let tasks: Vec<&NewTask> = new.iter().map(|item| &item.task).collect();
     let counts: Vec<i16> = new
         .iter()
         .map(|item| item.drawn.as_ref().map_or(0, |drawn| drawn.assignments.len()))
         .map(|count| i16::try_from(count).unwrap_or(i16::MAX))
         .collect();
-    if !tasks.is_empty() {
-        store::submissions::insert_tasks(&mut tx, &tasks, &counts).await?;
-        let drawn: Vec<&Drawn> = new.iter().filter_map(|item| item.drawn.as_ref()).collect();
-        if !drawn.is_empty() {
-            drawing::store(app, &mut tx, drawn).await?;
-        }
-    }
-    tx.commit().await?;
-    Ok(new.iter().map(|item| item.task.task_id).collect())
+    let drawn = new.iter().filter_map(|item| item.drawn.as_ref());
+    let (assignments, batch) = drawing::to_store(app, drawn);
+    let records = batch.as_ref().map(|batch| (app.hotkey, batch));
+    store::submissions::insert_tasks(db, app.config.netuid, &tasks, &counts, &assignments, records).await?;
+    Ok(())
 }
 
 /// The task that is stored under a key, if the same was asked.

@@ -2,7 +2,7 @@
 use std::{collections::HashMap, time::Duration};
 
 use sqlx::PgConnection;
-use violet_chain::{Hotkey, verify};
+use violet_chain::{Hotkey, Neuron, verify};
 
 use crate::{
     app::App,
@@ -102,11 +102,18 @@ pub async fn heartbeat(
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn mail(app: &App, hotkey: Hotkey, without: &[TaskId], wait: Duration) -> Result<Vec<Mail>> {
-    let waiter = app.hub.waiter(Topic::Miner(hotkey));
+pub async fn mail(app: &App, miner: &Neuron, without: &[TaskId], wait: Duration) -> Result<Vec<Mail>> {
+    let waiter = app.hub.waiter(Topic::Miner(miner.hotkey));
     let found = waiter
         .until(wait.min(app.config.longest_wait()), || async {
-            let mail = store::assignments::mail(&app.db, app.config.netuid, hotkey, without, MAIL).await?;
+            let mail = store::assignments::mail(
+                &app.db,
+                app.config.netuid,
+                (miner.uid.0, miner.hotkey),
+                without,
+                MAIL,
+            )
+            .await?;
             Ok::<_, Error>((!mail.is_empty()).then_some(mail))
         })
         .await?

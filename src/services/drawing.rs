@@ -14,7 +14,7 @@ use crate::{
     },
     error::{Error, Result},
     services::{hub::Topic, recording, roster},
-    store::{self, open::Open, submissions::NewAssignment},
+    store::{self, open::Open, records::Batch, submissions::NewAssignment},
 };
 
 /// What a draw is for.
@@ -136,28 +136,26 @@ pub fn undo(app: &App, drawn: &Drawn) {
         .release(drawn.assignments.iter().map(|assignment| &assignment.hotkey));
 }
 
-/// Stores draws with their records inside the caller's transaction.
-pub(crate) async fn store<'a>(
+/// The assignments of draws, and their records signed.
+pub(crate) fn to_store<'a>(
     app: &App,
-    tx: &mut PgConnection,
     drawn: impl IntoIterator<Item = &'a Drawn>,
-) -> Result<()> {
-    let drawn: Vec<&Drawn> = drawn.into_iter().collect();
-    let assignments: Vec<NewAssignment> = drawn
-        .iter()
-        .flat_map(|drawn| drawn.assignments.iter().cloned())
-        .collect();
+) -> (Vec<NewAssignment>, Option<Batch>) {
+    let mut assignments = Vec::new();
+    let mut records = Vec::new();
+    for one in drawn {
+        let task = one.assignments.first().map(|first| first.task_id);
+        assignments.extend(one.assignments.iter().cloned());
+        records.push((one.record.clone(), task));
+    }
+    (assignments, recording::sign(app, records))
+}
+
+/// Stores draws with their records inside the caller's transaction.
+pub(crate) async fn store(app: &App, tx: &mut PgConnection, drawn: &[Drawn]) -> Result<()> {
+    let (assignments, batch) = to_store(app, drawn);
     store::submissions::insert_assignments(tx, app.config.netuid, &assignments).await?;
-    let records = drawn
-        .iter()
-        .map(|drawn| {
-            (
-                drawn.record.clone(),
-                drawn.assignments.first().map(|first| first.task_id),
-            )
-        })
-        .collect();
-    if let Some(batch) = recording::sign(app, records) {
+    if let Some(batch) = batch {
         store::records::insert(tx, app.hotkey, &batch).await?;
     }
     Ok(())

@@ -43,7 +43,7 @@ pub struct Mail {
 pub(crate) async fn mail(
     db: impl PgExecutor<'_>,
     netuid: u16,
-    hotkey: Hotkey,
+    miner: (u16, Hotkey),
     without: &[TaskId],
     limit: i64,
 ) -> Result<Vec<Mail>, sqlx::Error> {
@@ -58,15 +58,16 @@ pub(crate) async fn mail(
         join tasks t on t.task_id = a.task_id
         left join text_content c on c.task_id = a.task_id
         left join files f on f.file_id = t.input_file_id
-        where a.hotkey = $1 and a.netuid = $2 and a.deadline > now() and a.task_id <> all($4)
+        where a.netuid = $2 and a.uid = $5 and a.hotkey = $1 and a.deadline > now() and a.task_id <> all($4)
         order by a.assigned_at - (array_position(enum_range(null::task_priority), t.priority) * interval '60 s'),
                  a.task_id
         limit $3
         "#,
-        &hotkey.0[..],
+        &miner.1.0[..],
         i32::from(netuid),
         limit,
         &without,
+        i32::from(miner.0),
     )
     .fetch_all(db)
     .await?;

@@ -64,9 +64,11 @@ pub(crate) async fn heard_of(
         select hotkey, capacity, engines as "engines: Json<Vec<Offer>>",
                extract(epoch from now() - last_seen)::float8 as "age_seconds!",
                suspended_at is not null as "suspended!",
-               (select count(*) from task_assignments a
-                where a.netuid = m.netuid and a.hotkey = m.hotkey) as "open!"
+               coalesce(a.open, 0) as "open!"
         from miner_status m
+        left join (
+            select hotkey, count(*) as open from task_assignments where netuid = $1 group by hotkey
+        ) a using (hotkey)
         where netuid = $1 and last_seen > now() - make_interval(secs => $2)
         "#,
         i32::from(netuid),

@@ -48,18 +48,43 @@ pub(crate) fn is_duplicate(error: &sqlx::Error) -> bool {
     error.as_database_error().and_then(|error| error.constraint()) == Some("routing_records_by_digest")
 }
 
+/// A signed batch, a column each for its records.
+pub(super) struct RecordColumns<'a> {
+    pub(super) batch: BatchId,
+    pub(super) root: &'a [u8],
+    pub(super) size: i32,
+    pub(super) server: Vec<u8>,
+    pub(super) signature: &'a [u8],
+    pub(super) indices: Vec<i32>,
+    pub(super) kinds: Vec<RecordKind>,
+    pub(super) digests: Vec<Vec<u8>>,
+    pub(super) tasks: Vec<Option<uuid::Uuid>>,
+    pub(super) bodies: Vec<Vec<u8>>,
+}
+
+impl<'a> RecordColumns<'a> {
+    /// Without a batch there are no records, and what names it is not stored.
+    pub(super) fn of(signed: Option<(Hotkey, &'a Batch)>) -> Self {
+        let leaves: &[Leaf] = signed.map_or(&[], |(_, batch)| &batch.leaves);
+        let size = i32::try_from(leaves.len()).expect("batches have some hundred records");
+        Self {
+            batch: signed.map_or_else(BatchId::new, |(_, batch)| batch.id),
+            root: signed.map_or(&[], |(_, batch)| &batch.root),
+            size,
+            server: signed.map_or_else(Vec::new, |(server, _)| server.0.to_vec()),
+            signature: signed.map_or(&[], |(_, batch)| &batch.signature),
+            indices: (0..size).collect(),
+            kinds: leaves.iter().map(|leaf| leaf.record.kind()).collect(),
+            digests: leaves.iter().map(|leaf| leaf.digest.to_vec()).collect(),
+            tasks: leaves.iter().map(|leaf| leaf.task.map(Into::into)).collect(),
+            bodies: leaves.iter().map(|leaf| leaf.body.clone()).collect(),
+        }
+    }
+}
+
 /// Stores a signed batch.
 pub(crate) async fn insert(db: &mut PgConnection, server: Hotkey, batch: &Batch) -> Result<(), sqlx::Error> {
-    let size = i32::try_from(batch.leaves.len()).expect("batches have some hundred records");
-    let indices: Vec<i32> = (0..size).collect();
-    let kinds: Vec<RecordKind> = batch.leaves.iter().map(|leaf| leaf.record.kind()).collect();
-    let digests: Vec<Vec<u8>> = batch.leaves.iter().map(|leaf| leaf.digest.to_vec()).collect();
-    let tasks: Vec<Option<uuid::Uuid>> = batch
-        .leaves
-        .iter()
-        .map(|leaf| leaf.task.map(Into::into))
-        .collect();
-    let bodies: Vec<Vec<u8>> = batch.leaves.iter().map(|leaf| leaf.body.clone()).collect();
+    let log = RecordColumns::of(Some((server, batch)));
     sqlx::query!(
         r#"
         with b as (
@@ -68,16 +93,16 @@ pub(crate) async fn insert(db: &mut PgConnection, server: Hotkey, batch: &Batch)
         insert into routing_records (batch_id, leaf_index, kind, digest, task_id, body)
         select $1, * from unnest($2::int[], $3::record_kind[], $4::bytea[], $5::uuid[], $6::bytea[])
         "#,
-        batch.id as BatchId,
-        &indices,
-        &kinds as &[RecordKind],
-        &digests,
-        &tasks as &[Option<uuid::Uuid>],
-        &bodies,
-        &batch.root[..],
-        size,
-        &server.0[..],
-        &batch.signature[..],
+        log.batch as BatchId,
+        &log.indices,
+        &log.kinds as &[RecordKind],
+        &log.digests,
+        &log.tasks as &[Option<uuid::Uuid>],
+        &log.bodies,
+        log.root,
+        log.size,
+        log.server,
+        log.signature,
     )
     .execute(db)
     .await?;

@@ -3,7 +3,10 @@ use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 use violet_chain::Hotkey;
 
-use crate::domain::{FileId, OrganizationId, Priority, TaskId, TaskType, UserId};
+use super::records::{Batch, RecordColumns};
+use crate::domain::{
+    BatchId, FileId, OrganizationId, Priority, TaskId, TaskType, UserId, records::RecordKind,
+};
 
 /// A task to be stored.
 #[derive(Clone, Debug)]
@@ -138,12 +141,23 @@ pub(crate) async fn stored(db: impl PgExecutor<'_>, tasks: &[TaskId]) -> Result<
     .await
 }
 
-/// Stores tasks with their texts and open rows; `drawn` says how many miners each was drawn.
+/// Stores tasks with their texts and open rows, the assignments of their first draws, and the records of these: all in
+/// one statement, which is a transaction of its own unless it is part of another. `drawn` says how many miners each
+/// task was drawn.
+#[expect(
+    clippy::too_many_lines,
+    reason = "one statement, with a column for each field"
+)]
 pub(crate) async fn insert_tasks(
     db: &mut PgConnection,
+    netuid: u16,
     tasks: &[&NewTask],
     drawn: &[i16],
+    assignments: &[NewAssignment],
+    records: Option<(Hotkey, &Batch)>,
 ) -> Result<(), sqlx::Error> {
+    let mail = AssignmentColumns::of(assignments);
+    let log = RecordColumns::of(records);
     let ids: Vec<Uuid> = tasks.iter().map(|task| task.task_id.into()).collect();
     let netuids: Vec<i32> = tasks.iter().map(|task| i32::from(task.netuid)).collect();
     let organizations: Vec<Uuid> = tasks.iter().map(|task| task.organization_id.into()).collect();
@@ -194,6 +208,19 @@ pub(crate) async fn insert_tasks(
                    input_digest, request_digest, client_entropy, voice_name, input_file_id from src
         ), c as (
             insert into text_content (task_id, text) select task_id, text from src where text is not null
+        ), a as (
+            insert into task_assignments (task_id, hotkey, netuid, uid, slot, attempt, deadline, silent_at)
+            select task_id, hotkey, $21, uid, slot, attempt,
+                   now() + make_interval(secs => deadline), now() + make_interval(secs => silence)
+            from unnest($22::uuid[], $23::bytea[], $24::int[], $25::smallint[], $26::smallint[], $27::float8[],
+                        $28::float8[])
+                as s(task_id, hotkey, uid, slot, attempt, deadline, silence)
+        ), b as (
+            insert into record_batches (batch_id, root, size, server, signature)
+            select $29, $30, $31, $32, $33 where $31 > 0
+        ), r as (
+            insert into routing_records (batch_id, leaf_index, kind, digest, task_id, body)
+            select $29, * from unnest($34::int[], $35::record_kind[], $36::bytea[], $37::uuid[], $38::bytea[])
         )
         insert into task_open (task_id, netuid, task_type, priority, source_language, target_language,
                                required_model, required, input_size, input_bytes, request_digest, client_entropy,
@@ -222,13 +249,32 @@ pub(crate) async fn insert_tasks(
         &voices as &[Option<String>],
         &bytes,
         &files as &[Option<Uuid>],
+        i32::from(netuid),
+        &mail.ids,
+        &mail.hotkeys,
+        &mail.uids,
+        &mail.slots,
+        &mail.attempts,
+        &mail.deadlines,
+        &mail.silences,
+        log.batch as BatchId,
+        log.root,
+        log.size,
+        log.server,
+        log.signature,
+        &log.indices,
+        &log.kinds as &[RecordKind],
+        &log.digests,
+        &log.tasks as &[Option<Uuid>],
+        &log.bodies,
     )
-    .execute(&mut *db)
+    .execute(db)
     .await?;
-    insert_files(db, tasks).await
+    Ok(())
 }
 
-async fn insert_files(db: &mut PgConnection, tasks: &[&NewTask]) -> Result<(), sqlx::Error> {
+/// Stores the files of tasks that have one.
+pub(crate) async fn insert_files(db: &mut PgConnection, tasks: &[&NewTask]) -> Result<(), sqlx::Error> {
     let with: Vec<(&NewTask, &InputFile)> = tasks
         .iter()
         .filter_map(|task| task.file.as_ref().map(|file| (*task, file)))
@@ -273,13 +319,7 @@ pub(crate) async fn insert_assignments(
     netuid: u16,
     assignments: &[NewAssignment],
 ) -> Result<(), sqlx::Error> {
-    let ids: Vec<Uuid> = assignments.iter().map(|a| a.task_id.into()).collect();
-    let hotkeys: Vec<Vec<u8>> = assignments.iter().map(|a| a.hotkey.0.to_vec()).collect();
-    let uids: Vec<i32> = assignments.iter().map(|a| i32::from(a.uid)).collect();
-    let slots: Vec<i16> = assignments.iter().map(|a| i16::from(a.slot)).collect();
-    let attempts: Vec<i16> = assignments.iter().map(|a| i16::from(a.attempt)).collect();
-    let deadlines: Vec<f64> = assignments.iter().map(|a| a.deadline_seconds).collect();
-    let silences: Vec<f64> = assignments.iter().map(|a| a.silence_seconds).collect();
+    let mail = AssignmentColumns::of(assignments);
     sqlx::query!(
         r#"
         insert into task_assignments (task_id, hotkey, netuid, uid, slot, attempt, deadline, silent_at)
@@ -289,15 +329,40 @@ pub(crate) async fn insert_assignments(
             as s(task_id, hotkey, uid, slot, attempt, deadline, silence)
         "#,
         i32::from(netuid),
-        &ids,
-        &hotkeys,
-        &uids,
-        &slots,
-        &attempts,
-        &deadlines,
-        &silences,
+        &mail.ids,
+        &mail.hotkeys,
+        &mail.uids,
+        &mail.slots,
+        &mail.attempts,
+        &mail.deadlines,
+        &mail.silences,
     )
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// Assignments, a column each.
+struct AssignmentColumns {
+    ids: Vec<Uuid>,
+    hotkeys: Vec<Vec<u8>>,
+    uids: Vec<i32>,
+    slots: Vec<i16>,
+    attempts: Vec<i16>,
+    deadlines: Vec<f64>,
+    silences: Vec<f64>,
+}
+
+impl AssignmentColumns {
+    fn of(assignments: &[NewAssignment]) -> Self {
+        Self {
+            ids: assignments.iter().map(|a| a.task_id.into()).collect(),
+            hotkeys: assignments.iter().map(|a| a.hotkey.0.to_vec()).collect(),
+            uids: assignments.iter().map(|a| i32::from(a.uid)).collect(),
+            slots: assignments.iter().map(|a| i16::from(a.slot)).collect(),
+            attempts: assignments.iter().map(|a| i16::from(a.attempt)).collect(),
+            deadlines: assignments.iter().map(|a| a.deadline_seconds).collect(),
+            silences: assignments.iter().map(|a| a.silence_seconds).collect(),
+        }
+    }
 }
