@@ -66,9 +66,25 @@ impl From<sqlx::Error> for Error {
                     after: Duration::from_secs(2),
                 }
             }
+            error if is_passing(&error) => {
+                tracing::warn!(error = %Causes(&error), "the database asks to try again");
+                Self::Unavailable {
+                    reason: "the database is busy or restarting",
+                    after: Duration::from_secs(1),
+                }
+            }
             error => Self::Internal(Box::new(error)),
         }
     }
+}
+
+/// Whether the same may succeed a moment later: SQLSTATE classes 40 (deadlock, serialization), 53 (no resources) and
+/// 57 (shutdown, restart).
+fn is_passing(error: &sqlx::Error) -> bool {
+    let code = error
+        .as_database_error()
+        .and_then(sqlx::error::DatabaseError::code);
+    code.is_some_and(|code| ["40", "53", "57"].iter().any(|class| code.starts_with(class)))
 }
 
 /// Turns a violated constraint, by name, into the error it means.

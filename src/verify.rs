@@ -1,6 +1,8 @@
 //! Checks a receipt without a server: every signature, every proof, and the draw and the consensus computed anew.
 //!
 //! Trusts nothing but the rule itself. What a receipt cannot prove is said, not assumed.
+use std::collections::BTreeSet;
+
 use codec::Encode;
 use ct_merkle::{InclusionProof, RootHash};
 use serde::{Deserialize, Serialize};
@@ -140,7 +142,8 @@ pub fn receipt(receipt: &Receipt) -> Report {
         "the bases are made with the key that signed",
     );
     let mut excluded = Excluded::default();
-    let mut draws = 0;
+    let mut drawn: Vec<Hotkey> = Vec::new();
+    let (mut draws, mut settlements) = (0, 0);
     for record in &records {
         match record {
             Record::Draw(draw) => {
@@ -153,11 +156,28 @@ pub fn receipt(receipt: &Receipt) -> Report {
                     format!("draw {draws} is this task's and tied to its request"),
                 );
                 check_draw(receipt, draw, &known, &mut excluded, &mut report);
+                let candidates = find(&known.sets, draw.candidate_set)
+                    .into_iter()
+                    .flat_map(|set| &set.candidates);
+                drawn.extend(
+                    candidates
+                        .filter(|one| draw.chosen.contains(&one.uid))
+                        .map(|candidate| candidate.hotkey),
+                );
                 draws += 1;
             }
-            Record::Settlement(settlement) => check_settlement(receipt, settlement, &mut report),
+            Record::Settlement(settlement) => {
+                settlements += 1;
+                check_settlement(receipt, settlement, &drawn, &mut report);
+            }
             Record::Rule(_) | Record::Base(_) | Record::CandidateSet(_) => {}
         }
+    }
+    report.check(settlements <= 1, "the task was settled once at most");
+    if draws == 0 || settlements == 0 {
+        report.open.push(format!(
+            "there are {draws} draws and {settlements} settlements yet"
+        ));
     }
     if client_entropy.is_empty() && draws > 0 {
         report
@@ -321,9 +341,33 @@ fn check_draw(
     );
 }
 
-fn check_settlement(receipt: &Receipt, settlement: &Settlement, report: &mut Report) {
+fn distinct(mut hotkeys: impl Iterator<Item = Hotkey>) -> bool {
+    let mut seen = BTreeSet::new();
+    hotkeys.all(|hotkey| seen.insert(hotkey))
+}
+
+fn check_settlement(receipt: &Receipt, settlement: &Settlement, drawn: &[Hotkey], report: &mut Report) {
     let task = receipt.task_id;
-    report.check(settlement.task == task.bytes(), "the settlement is this task's");
+    report.check(
+        settlement.task == task.bytes() && settlement.netuid == receipt.request.netuid,
+        "the settlement is this task's",
+    );
+    let answering = settlement.answers.iter().map(|answer| answer.hotkey);
+    let judging = settlement.evaluations.iter().map(|evaluation| evaluation.hotkey);
+    report.check(
+        distinct(answering) && distinct(judging),
+        "nobody answers or judges twice",
+    );
+    report.check(
+        settlement
+            .answers
+            .iter()
+            .all(|answer| drawn.contains(&answer.hotkey)),
+        "only miners that were drawn answer",
+    );
+    report
+        .open
+        .push("the validators' stakes are the server's statement: compare them with the chain".into());
     let answers = settlement.answers.iter().all(|answer| {
         let message = signing::answer_message(settlement.netuid, task, answer.digest.0);
         verify(
@@ -392,7 +436,7 @@ fn check_settlement(receipt: &Receipt, settlement: &Settlement, report: &mut Rep
         .sum();
     let quorum = 2 * scored > settlement.eligible_stake;
     report.check(
-        !verdict || (quorum && (settlement.outcome == TaskState::Approved) == approved),
+        quorum == verdict && (!verdict || (settlement.outcome == TaskState::Approved) == approved),
         format!(
             "the outcome ({}) follows from them and from the stake that scored",
             settlement.outcome.name()

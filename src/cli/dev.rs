@@ -19,6 +19,9 @@ const VALIDATORS: usize = 3;
 /// Snapshots come more often than on a real chain, whose blocks take twelve times as long.
 const SNAPSHOT_INTERVAL: u32 = 5;
 
+/// How long neurons may go on with what they have in hand after Ctrl-C.
+const GRACE: Duration = Duration::from_secs(2);
+
 /// Database, chain, server, 4 miners and 3 validators, until Ctrl-C.
 #[derive(Debug, Args)]
 pub(crate) struct Dev {
@@ -81,9 +84,14 @@ impl Dev {
             () = stop.cancelled() => return Ok(ExitCode::SUCCESS),
         };
         let url = running.server.as_ref().map(Server::url).unwrap_or_default();
+        let hotkey = running
+            .server
+            .as_ref()
+            .map(|server| server.app.hotkey.to_string());
         print(&format!(
-            "Violet is up: {url}  (API: {url}/docs, chain: {})",
-            running.chain.ws_url()
+            "Violet is up: {url}  (API: {url}/docs, chain: {}, hotkey: {})",
+            running.chain.ws_url(),
+            hotkey.unwrap_or_default()
         ));
 
         let mut code = ExitCode::SUCCESS;
@@ -103,6 +111,7 @@ impl Dev {
             }
             stop.cancelled().await;
         }
+        print("Stopping.");
         running.stop().await;
         Ok(code)
     }
@@ -149,7 +158,11 @@ impl Running {
         let catalogue = Catalogue::discover().await;
         for number in 1..=MINERS {
             let keypair = Keypair::from_uri(&format!("//Miner{number}"), CryptoType::Sr25519)?;
-            let miner = Miner::new(MinerOptions::new(url.clone(), keypair, catalogue.clone()));
+            let options = MinerOptions::new(url.clone(), keypair, catalogue.clone());
+            let miner = Miner::new(MinerOptions {
+                grace: GRACE,
+                ..options
+            });
             let stop = self.stop_neurons.clone();
             self.neurons.spawn(async move {
                 if let Err(error) = miner.run(stop).await {
@@ -159,7 +172,11 @@ impl Running {
         }
         for number in 1..=VALIDATORS {
             let keypair = Keypair::from_uri(&format!("//Validator{number}"), CryptoType::Sr25519)?;
-            let validator = Validator::new(ValidatorOptions::new(url.clone(), keypair, catalogue.clone()));
+            let options = ValidatorOptions::new(url.clone(), keypair, catalogue.clone());
+            let validator = Validator::new(ValidatorOptions {
+                grace: GRACE,
+                ..options
+            });
             let stop = self.stop_neurons.clone();
             self.neurons.spawn(async move {
                 if let Err(error) = validator.run(stop).await {
@@ -171,16 +188,17 @@ impl Running {
     }
 
     async fn stop(&mut self) {
+        // The neurons first: they need the server to finish or give back what they have in hand.
         self.stop_neurons.cancel();
         self.neurons.close();
-        if let Some(server) = self.server.take() {
-            server.stop().await;
-        }
         if tokio::time::timeout(Duration::from_secs(15), self.neurons.wait())
             .await
             .is_err()
         {
             tracing::warn!("stopped with neurons at work");
+        }
+        if let Some(server) = self.server.take() {
+            server.stop().await;
         }
         if let Some(cluster) = self.cluster.take()
             && let Err(error) = cluster.stop().await

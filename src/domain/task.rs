@@ -107,9 +107,10 @@ impl TaskType {
         }
     }
 
-    /// How long a miner has from assignment to answer: forty times what is usual, at least a minute.
+    /// How long a miner has from assignment to answer: forty times what is usual, a minute at least, an hour at most.
     pub fn deadline(self, size: u64) -> Duration {
-        Duration::from_millis(40 * self.usual_millis(size)).max(Duration::from_secs(60))
+        let patience = Duration::from_millis(self.usual_millis(size).saturating_mul(40));
+        patience.clamp(Duration::from_secs(60), Duration::from_secs(3600))
     }
 }
 

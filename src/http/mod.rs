@@ -56,13 +56,13 @@ const PATIENCE: Duration = Duration::from_secs(30);
 struct ApiDoc;
 
 /// Routes and their description are built together, so they cannot drift apart.
-fn routes(usual: Duration, uploads: Duration) -> OpenApiRouter<App> {
+fn routes(usual: Duration, uploads: Duration, largest: usize) -> OpenApiRouter<App> {
     let within = |limit| TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, limit);
     let receiving = OpenApiRouter::new()
         .merge(submissions::uploads())
         .merge(files::uploads())
-        // Each has a limit of its own, enforced while the file is streamed.
-        .layer(DefaultBodyLimit::disable())
+        // Each has a limit of its own, enforced while the file is streamed; this bounds what is not the file.
+        .layer(DefaultBodyLimit::max(largest))
         .layer(within(uploads));
     let api = OpenApiRouter::new()
         .merge(accounts::router())
@@ -83,13 +83,18 @@ fn routes(usual: Duration, uploads: Duration) -> OpenApiRouter<App> {
 
 /// The API's description; needs no running service.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    routes(PATIENCE, PATIENCE).into_openapi()
+    routes(PATIENCE, PATIENCE, 0).into_openapi()
 }
 
 /// The service that answers requests.
 pub fn router(app: App) -> Router {
     let uploads = Duration::from_secs(app.config.server.upload_seconds);
-    let (router, openapi) = routes(app.config.longest_wait() + PATIENCE, uploads).split_for_parts();
+    let (router, openapi) = routes(
+        app.config.longest_wait() + PATIENCE,
+        uploads,
+        upload::largest(&app),
+    )
+    .split_for_parts();
 
     // Within a stack the first layer is the outermost. Two stacks: one long one sends the compiler exponential.
     let guards = ServiceBuilder::new()

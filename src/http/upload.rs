@@ -15,8 +15,21 @@ use crate::{
 
 /// What the texts of a form may have together, in bytes.
 const TEXTS: usize = 64 * 1024;
+/// What a part counts besides its name and its text.
+const PART: usize = 64;
 /// What a multipart form may have around its file.
 const AROUND: u64 = 128 * 1024;
+
+/// The largest body that any operation with a file may have.
+pub(super) fn largest(app: &App) -> usize {
+    let limits = &app.config.tasks;
+    let file = limits
+        .audio_bytes
+        .max(limits.video_bytes)
+        .max(limits.document_bytes)
+        .max(limits.answer_file_bytes);
+    usize::try_from(file.saturating_add(2 * AROUND)).unwrap_or(usize::MAX)
+}
 
 /// The texts of a form and the file that was received with them.
 pub(super) struct Upload {
@@ -96,6 +109,10 @@ async fn collect(
         let Some(name) = part.name().map(ToOwned::to_owned) else {
             continue;
         };
+        texts += name.len() + PART;
+        if texts > TEXTS {
+            return Err(too_many());
+        }
         if name == rules.field {
             if received.is_some() {
                 return Err(Error::invalid(rules.field, "must be given once").into());
@@ -108,16 +125,20 @@ async fn collect(
         while let Some(chunk) = part.chunk().await.map_err(|error| malformed(&error))? {
             texts += chunk.len();
             if texts > TEXTS {
-                let detail = format!("must have at most {TEXTS} bytes of fields besides the file");
-                return Err(Error::TooLarge {
-                    field: "body",
-                    detail,
-                }
-                .into());
+                return Err(too_many());
             }
             value.extend_from_slice(&chunk);
         }
         fields.insert(name, value);
     }
     Ok(fields)
+}
+
+fn too_many() -> ApiError {
+    let detail = format!("must have at most {TEXTS} bytes of fields besides the file");
+    Error::TooLarge {
+        field: "body",
+        detail,
+    }
+    .into()
 }

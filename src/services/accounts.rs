@@ -1,8 +1,11 @@
 //! Users: registration, and keys made for them.
+use std::time::Duration;
+
 use argon2::{
     Algorithm, Argon2, Params, Version,
     password_hash::{PasswordHasher, SaltString},
 };
+use tokio::sync::Semaphore;
 
 use crate::{
     app::App,
@@ -15,6 +18,8 @@ use crate::{
     },
 };
 
+/// Passwords that are hashed at the same time.
+static HASHING: Semaphore = Semaphore::const_new(8);
 const LONGEST_EMAIL: usize = 254;
 const SHORTEST_PASSWORD: usize = 8;
 const LONGEST_PASSWORD: usize = 256;
@@ -62,8 +67,8 @@ pub async fn register(app: &App, email: &str, password: &str, role: Role) -> Res
         "user_email_is_unique",
         Error::Conflict("this e-mail address is registered already".into()),
     )?;
+    let key = keys::create(&mut tx, organization, user, "first key").await?;
     tx.commit().await?;
-    let key = keys::create(app, organization, user, "first key").await?;
     Ok(Registered { user, email, key })
 }
 
@@ -76,7 +81,8 @@ pub async fn make_key(app: &App, email: &str, name: &str) -> Result<Secret> {
     let user = store::accounts::find_by_email(&app.db, &email)
         .await?
         .ok_or(Error::NotFound { what: "user" })?;
-    keys::create(app, user.organization_id, user.user_id, name).await
+    let mut connection = app.db.acquire().await?;
+    keys::create(&mut connection, user.organization_id, user.user_id, name).await
 }
 
 /// The address in lower case, if it looks like one. Whether it exists is found out by writing to it.
@@ -106,6 +112,11 @@ async fn hash_password(app: &App, password: String) -> Result<String> {
         None,
     )
     .map_err(|error| Error::internal(error.to_string()))?;
+    // Each takes memory and a core for a while: strangers shall not be able to ask for hundreds at once.
+    let _one_of_few = HASHING.try_acquire().map_err(|_| Error::Unavailable {
+        reason: "too many registrations at once",
+        after: Duration::from_secs(1),
+    })?;
     // Tens of milliseconds of work on purpose: not on the threads that serve requests.
     tokio::task::spawn_blocking(move || {
         let mut salt = [0u8; 16];

@@ -4,6 +4,7 @@ use std::time::Duration;
 use moka::future::Cache;
 use rand::rngs::OsRng;
 use sha2::{Digest, Sha256};
+use sqlx::PgConnection;
 
 use crate::{
     app::App,
@@ -67,11 +68,16 @@ fn hash(key: &str) -> [u8; 32] {
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn create(app: &App, organization: OrganizationId, user: UserId, name: &str) -> Result<Secret> {
+pub(crate) async fn create(
+    db: &mut PgConnection,
+    organization: OrganizationId,
+    user: UserId,
+    name: &str,
+) -> Result<Secret> {
     let secret = Secret::generate()?;
     let id = ApiKeyId::new();
     store::accounts::insert_key(
-        &app.db,
+        db,
         &NewKey {
             id,
             organization,

@@ -71,11 +71,13 @@ pub async fn cancel(app: &App, organization: OrganizationId, task: TaskId) -> Re
     }
     let mut tx = app.db.begin().await?;
     // The same order as an answer takes: first the mail, then the open row.
-    let withdrawn = store::assignments::take_withdrawn(&mut tx, task).await?;
-    store::assignments::insert_ends(&mut tx, &withdrawn, None).await?;
+    let mut withdrawn = store::assignments::take_withdrawn(&mut tx, task).await?;
     if !store::open::remove(&mut tx, task).await? {
         return Err(Error::Conflict("the task has just ended".into()));
     }
+    // A draw that held the open row may have added some. Without that row none comes any more.
+    withdrawn.extend(store::assignments::take_withdrawn(&mut tx, task).await?);
+    store::assignments::insert_ends(&mut tx, &withdrawn, None).await?;
     store::evaluations::discharge(&mut tx, task).await?;
     store::open::end(&mut tx, task, TaskState::Cancelled, Reason::Cancelled).await?;
     tx.commit().await?;

@@ -35,8 +35,12 @@ pub async fn listen(app: &App) -> Result<()> {
     let mut listener = store::wake::listen(&app.db).await?;
     loop {
         let payload = store::wake::heard(&mut listener).await?;
-        payload
-            .split(',')
+        let mut names = payload.split(',');
+        // Our own wake-ups come back to us too.
+        if names.next() == Some(app.replica.as_str()) {
+            continue;
+        }
+        names
             .filter_map(Topic::from_name)
             .for_each(|topic| app.hub.wake_here(topic));
     }

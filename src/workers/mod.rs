@@ -89,8 +89,9 @@ impl Work {
                 drawing::draw_pending(app).await
             }
             Self::Settle => {
-                settling::freeze(app).await?;
-                settling::settle(app).await
+                // What can be settled does not wait for what cannot be frozen.
+                let (frozen, settled) = (settling::freeze(app).await, settling::settle(app).await);
+                frozen.and(settled)
             }
             Self::Sweep => sweeping::sweep(app).await,
             Self::MeasureClock => health::measure_clock(app).await,

@@ -118,7 +118,11 @@ async fn a_receipt_verifies_once_the_base_is_published() {
     let receipt = receipt(&user, &task).await;
     let report = check(&receipt);
     assert!(report.is_sound(), "{report:?}");
-    assert_eq!(report.open.len(), 1, "only whose hotkey it is: {report:?}");
+    let open = ["is the server's hotkey", "stakes are the server's statement"];
+    assert_eq!(report.open.len(), open.len(), "{report:?}");
+    for (said, expected) in report.open.iter().zip(open) {
+        assert!(said.contains(expected), "{report:?}");
+    }
     let kinds = |list: &str| -> Vec<Value> {
         receipt[list]
             .as_array()
