@@ -1,6 +1,7 @@
 //! Checks a receipt without a server: every signature, every proof, and the draw and the consensus computed anew.
 //!
-//! Trusts nothing but the rule itself. What a receipt cannot prove is said, not assumed.
+//! Trusts the rule, and as the server's statement what no receipt can prove: stakes, performance, block hashes, who was
+//! passed over, and the threshold.
 use std::collections::BTreeSet;
 
 use codec::Encode;

@@ -121,7 +121,7 @@ pub async fn mail(app: &App, miner: &Neuron, without: &[TaskId], wait: Duration)
     Ok(found)
 }
 
-/// Notes that a miner was handed its mail. Not part of the answer to it: losing this costs a slower sign of life.
+/// Notes that a miner was handed its mail. It is a sign of life: without one an assignment ends sooner.
 ///
 /// # Errors
 /// When the database does not answer.
