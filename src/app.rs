@@ -26,6 +26,7 @@ use crate::{
         keys::KeyCache,
         nonces,
         roster::Roster,
+        seeing::{Sight, Sights},
         snapshots::Snapshots,
     },
 };
@@ -75,6 +76,8 @@ pub struct Parts {
     pub evaluating: Batcher<evaluating::Submitted, evaluating::Receipt>,
     /// Group commit of nonces.
     pub nonces: Batcher<nonces::Nonce, nonces::Seen>,
+    /// Signs of life, written behind.
+    pub sights: Sights,
 }
 
 /// The other ends of the queues in [`Parts`]; the workers empty them.
@@ -85,6 +88,7 @@ pub struct Inboxes {
     pub answering: Inbox<answering::Submitted, answering::Receipt>,
     pub evaluating: Inbox<evaluating::Submitted, evaluating::Receipt>,
     pub nonces: Inbox<nonces::Nonce, nonces::Seen>,
+    pub sights: mpsc::Receiver<Sight>,
     pub outbox: mpsc::Receiver<Topic>,
 }
 
@@ -106,6 +110,7 @@ impl App {
         let (answering, answering_inbox) = batch::queue(size);
         let (evaluating, evaluating_inbox) = batch::queue(size);
         let (nonces, nonces_inbox) = batch::queue(size);
+        let (sights, sights_inbox) = Sights::new();
         let app = Self(Arc::new(Parts {
             rule: config.rule(),
             clock: Clock::default(),
@@ -127,6 +132,7 @@ impl App {
             answering,
             evaluating,
             nonces,
+            sights,
             db,
             writing,
             config,
@@ -136,6 +142,7 @@ impl App {
             answering: answering_inbox,
             evaluating: evaluating_inbox,
             nonces: nonces_inbox,
+            sights: sights_inbox,
             outbox,
         };
         Ok((app, inboxes))

@@ -1,5 +1,5 @@
 //! The one error an operation returns. It knows nothing of HTTP.
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// What an operation may answer instead of a result. Texts address the caller, name the thing and the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +52,14 @@ impl Error {
     /// Something that should not happen, with what led to it.
     pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Internal(source.into())
+    }
+
+    /// The same error for each of those that waited for one result.
+    pub fn shared(error: &Arc<Self>) -> Self {
+        match **error {
+            Self::Unavailable { reason, after } => Self::Unavailable { reason, after },
+            _ => Self::internal(Arc::clone(error)),
+        }
     }
 }
 

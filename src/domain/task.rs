@@ -10,8 +10,10 @@ pub const DEFAULT_MINERS: u8 = 3;
 pub const MOST_MINERS: u8 = 10;
 /// Draws per slot: the first miner and two replacements.
 pub const DRAWS_PER_SLOT: u8 = 3;
-/// A task that nobody could be drawn for fails after this long.
+/// A task that nobody could be drawn for fails after this long; a slot that fell vacant waits no longer either.
 pub const PENDING_LIMIT: Duration = Duration::from_secs(3600);
+/// A vacant slot beside answers waits this long for somebody to be free: the verdict waits for it.
+pub const VACANCY_LIMIT: Duration = Duration::from_secs(60);
 
 /// What a task asks for. The wire names are those of the original API.
 #[derive(
@@ -256,7 +258,7 @@ impl TaskState {
 pub struct Progress {
     /// Draws made so far.
     pub draws: u32,
-    /// Assignments that are neither answered, expired nor refused.
+    /// Slots whose assignment is neither answered nor given up.
     pub outstanding: u16,
     /// Valid answers stored.
     pub answered: u16,

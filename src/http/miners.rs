@@ -18,6 +18,7 @@ use crate::{
     error::Error,
     services::{
         answering::{self, Answer, Receipt, Unused},
+        seeing::Sight,
         sweeping,
     },
     store::{assignments::Mail, files::Input},
@@ -205,9 +206,8 @@ async fn list_miner_tasks(
         })
         .collect::<Result<_, _>>()?;
     let mail = answering::mail(&app, &caller.neuron, &without, wait.duration()).await?;
-    let tasks: Vec<TaskId> = mail.iter().map(|mail| mail.task_id).collect();
-    if !tasks.is_empty() {
-        answering::note_seen(&app, hotkey, &tasks).await?;
+    for mail in &mail {
+        app.sights.note(Sight::Mail(mail.task_id, hotkey));
     }
     Ok(Body(
         mail.into_iter()

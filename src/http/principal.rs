@@ -14,9 +14,9 @@ use crate::{
     domain::{OrganizationId, UserId},
     error::Error,
     services::{
-        evaluating,
         identity::{self, Caller},
         keys,
+        seeing::Sight,
         submitting::Owner,
     },
 };
@@ -78,7 +78,7 @@ impl FromRequestParts<App> for Validator {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         let caller = signed(parts, app, EMPTY_BODY_SHA256).await?;
-        Ok(Self(permitted(app, caller).await?))
+        Ok(Self(permitted(app, caller)?))
     }
 }
 
@@ -104,14 +104,14 @@ impl<T: DeserializeOwned> FromRequest<App> for ValidatorJson<T> {
 
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
         let (caller, body) = signed_body(request, app).await?;
-        let caller = permitted(app, caller).await?;
+        let caller = permitted(app, caller)?;
         Ok(Self(caller, parse(&body)?))
     }
 }
 
-async fn permitted(app: &App, caller: Caller) -> Result<Caller, ApiError> {
+fn permitted(app: &App, caller: Caller) -> Result<Caller, ApiError> {
     let caller = identity::as_validator(app, caller)?;
-    evaluating::note_seen(app, caller.neuron.hotkey).await?;
+    app.sights.note(Sight::Validator(caller.neuron.hotkey));
     Ok(caller)
 }
 

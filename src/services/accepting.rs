@@ -10,6 +10,7 @@ use crate::{
     services::{
         batch::Write,
         drawing::{self, Drawn},
+        hub::Topic,
     },
     store::{
         self,
@@ -65,7 +66,10 @@ impl Write for Writer {
         for item in items {
             if written.contains(&item.task.task_id) {
                 if let Some(drawn) = &item.drawn {
-                    drawing::wake_miners(app, drawn);
+                    drawing::hand_over(app, drawn);
+                } else {
+                    app.roster.waits(item.task.capability());
+                    app.hub.wake(Topic::Drawing);
                 }
                 let assigned = item.drawn.as_ref().map_or(0, |drawn| drawn.assignments.len());
                 answers.push(Ok(Accepted {
@@ -73,9 +77,6 @@ impl Write for Writer {
                     assigned: Some(assigned),
                 }));
             } else {
-                if let Some(drawn) = &item.drawn {
-                    drawing::undo(app, drawn);
-                }
                 answers.push(match &item.key {
                     // A first try was stored after all, and only its answer was lost.
                     Some(key) => repeated(app, key).await.map(|found| match &item.drawn {

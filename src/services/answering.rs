@@ -18,6 +18,8 @@ use crate::{
 };
 
 const MOST_ENGINES: usize = 256;
+/// Languages and pairs of all engines of a miner together.
+const MOST_LANGUAGES: usize = 10_000;
 const LONGEST_NAME: usize = 255;
 /// The most assignments that one poll answers.
 const MAIL: i64 = 64;
@@ -56,6 +58,16 @@ pub async fn heartbeat(
             format!("at most {MOST_ENGINES} may be declared"),
         ));
     }
+    let languages: usize = engines
+        .iter()
+        .map(|offer| offer.languages.len() + offer.pairs.len())
+        .sum();
+    if languages > MOST_LANGUAGES {
+        return Err(Error::invalid(
+            "engines",
+            format!("at most {MOST_LANGUAGES} languages and pairs may be declared, has {languages}"),
+        ));
+    }
     let all_well = engines.iter().all(|offer| {
         let Offer {
             engine,
@@ -90,8 +102,16 @@ pub async fn heartbeat(
         },
     )
     .await?;
-    // Tasks may be waiting for just this miner.
-    app.hub.wake(Topic::Drawing);
+    let known = app.roster.miners();
+    let is_news = known.get(&caller.neuron.hotkey).is_none_or(|known| {
+        !known.available
+            || known.capacity != capacity.min(app.rule.capacity_limit)
+            || *known.offers != *engines
+    });
+    if is_news {
+        // Tasks may be waiting for just this miner.
+        app.hub.wake(Topic::Roster);
+    }
     Ok(Beat {
         uid: caller.neuron.uid.0,
         ttl: Duration::from_secs(app.rule.heartbeat_ttl_seconds.into()),
@@ -119,19 +139,6 @@ pub async fn mail(app: &App, miner: &Neuron, without: &[TaskId], wait: Duration)
         .await?
         .unwrap_or_default();
     Ok(found)
-}
-
-/// Notes that a miner was handed its mail. It is a sign of life: without one an assignment ends sooner.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn note_seen(app: &App, hotkey: Hotkey, tasks: &[TaskId]) -> Result<()> {
-    let mail: Vec<_> = tasks.iter().map(|task| (*task, hotkey)).collect();
-    let mut tx = app.db.begin().await?;
-    let moved = store::assignments::seen(&mut tx, &mail).await?;
-    tx.commit().await?;
-    moved.into_iter().for_each(|task| app.hub.wake(Topic::Task(task)));
-    Ok(())
 }
 
 /// An answer, as it came.
@@ -296,6 +303,10 @@ impl Write for Writer {
             if row.done == Some(true) {
                 app.hub.wake(Topic::Settling);
             }
+        }
+        // Places are free again.
+        if !used.is_empty() && app.roster.any_waiting() {
+            app.hub.wake(Topic::Drawing);
         }
         let mut by_key: HashMap<_, _> = stored
             .iter()

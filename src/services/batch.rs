@@ -1,9 +1,10 @@
 //! Group commit: a writer takes whatever has queued since its last commit and writes it in one transaction.
 //!
 //! There is no timer: one request alone waits for nobody.
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use tokio::sync::{Mutex, mpsc, oneshot};
+use futures_util::FutureExt as _;
+use tokio::sync::{Mutex, mpsc, mpsc::error::TrySendError, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result};
@@ -64,22 +65,52 @@ pub fn queue<T, R>(capacity: usize) -> (Batcher<T, R>, Inbox<T, R>) {
 }
 
 impl<T, R> Batcher<T, R> {
+    /// Takes a place in the queue, before anything is done that would have to be undone without one.
+    ///
+    /// # Errors
+    /// 503 when too much is waiting, or when the server stops.
+    pub fn place(&self) -> Result<Place<'_, T, R>> {
+        match self.sender.try_reserve() {
+            Ok(permit) => Ok(Place { permit }),
+            Err(TrySendError::Full(())) => Err(Error::Unavailable {
+                reason: "too many writes are waiting",
+                after: Duration::from_secs(1),
+            }),
+            Err(TrySendError::Closed(())) => Err(stopping()),
+        }
+    }
+
     /// Hands `item` to the writer and waits until it is committed.
     ///
     /// # Errors
-    /// What the writer says, or 503 when too much is waiting.
+    /// What the writer says, or what [`Self::place`] does.
     pub async fn submit(&self, item: T) -> Result<R> {
+        self.place()?.submit(item).await
+    }
+}
+
+/// A place in the queue of a writer.
+#[derive(Debug)]
+pub struct Place<'a, T, R> {
+    permit: mpsc::Permit<'a, Waiting<T, R>>,
+}
+
+impl<T, R> Place<'_, T, R> {
+    /// Hands `item` to the writer and waits until it is committed.
+    ///
+    /// # Errors
+    /// What the writer says.
+    pub async fn submit(self, item: T) -> Result<R> {
         let (sender, receiver) = oneshot::channel();
-        self.sender
-            .try_send((item, sender))
-            .map_err(|_| Error::Unavailable {
-                reason: "too many writes are waiting",
-                after: Duration::from_secs(1),
-            })?;
-        receiver.await.map_err(|_| Error::Unavailable {
-            reason: "the server is stopping",
-            after: Duration::from_secs(2),
-        })?
+        self.permit.send((item, sender));
+        receiver.await.map_err(|_| stopping())?
+    }
+}
+
+fn stopping() -> Error {
+    Error::Unavailable {
+        reason: "the server is stopping",
+        after: Duration::from_secs(2),
     }
 }
 
@@ -104,7 +135,7 @@ impl<T: Send + Sync + 'static, R: Send + 'static> Inbox<T, R> {
                 return;
             }
             let (items, senders): (Vec<T>, Vec<_>) = waiting.drain(..).unzip();
-            let answers = match writer.write(&items).await {
+            let answers = match guarded(&mut writer, &items).await {
                 Ok(answers) => answers,
                 Err(error) if items.len() == 1 => vec![Err(error)],
                 Err(error) => {
@@ -115,7 +146,7 @@ impl<T: Send + Sync + 'static, R: Send + 'static> Inbox<T, R> {
                     );
                     let mut answers = Vec::with_capacity(items.len());
                     for item in &items {
-                        let alone = writer.write(std::slice::from_ref(item)).await;
+                        let alone = guarded(&mut writer, std::slice::from_ref(item)).await;
                         answers.push(alone.and_then(|mut answers| {
                             answers
                                 .pop()
@@ -130,5 +161,63 @@ impl<T: Send + Sync + 'static, R: Send + 'static> Inbox<T, R> {
                 let _ = sender.send(answer);
             }
         }
+    }
+}
+
+/// A writer that panics loses its transaction; those who wait for it are told, and the next batch is written.
+async fn guarded<W: Write>(writer: &mut W, items: &[W::Item]) -> Result<Vec<Result<W::Answer>>> {
+    AssertUnwindSafe(writer.write(items))
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|_| Err(Error::internal("a writer panicked")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Doubles numbers; 13 makes it panic.
+    struct Doubling;
+
+    impl Write for Doubling {
+        type Item = u32;
+        type Answer = u32;
+
+        async fn write(&mut self, items: &[u32]) -> Result<Vec<Result<u32>>> {
+            assert!(!items.contains(&13), "a number that brings bad luck");
+            Ok(items.iter().map(|item| Ok(2 * item)).collect())
+        }
+    }
+
+    #[tokio::test]
+    async fn an_item_that_makes_the_writer_panic_fails_alone() {
+        let (batcher, inbox) = queue(10);
+        let stop = CancellationToken::new();
+        let all = futures_util::future::join_all([1, 13, 3].map(|item| batcher.submit(item)));
+        let writing = inbox.run(Doubling, stop.clone());
+        let (answers, ()) = tokio::join!(
+            async {
+                let answers = all.await;
+                // Whoever comes afterwards is served as well.
+                assert_eq!(batcher.submit(4).await.ok(), Some(8));
+                stop.cancel();
+                answers
+            },
+            writing
+        );
+        assert_eq!(
+            answers.into_iter().map(Result::ok).collect::<Vec<_>>(),
+            [Some(2), None, Some(6)]
+        );
+        assert!(matches!(batcher.place(), Err(Error::Unavailable { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_place_is_taken_before_it_is_used() {
+        let (batcher, _inbox) = queue::<u32, u32>(1);
+        let place = batcher.place().expect("the queue is empty");
+        assert!(batcher.place().is_err());
+        drop(place);
+        assert!(batcher.place().is_ok());
     }
 }

@@ -1,4 +1,4 @@
-//! Drawing miners for a task by the rule, and finding tasks that still wait for a draw.
+//! Drawing miners for a task by the rule.
 use std::{collections::BTreeSet, sync::PoisonError};
 
 use sqlx::PgConnection;
@@ -6,14 +6,17 @@ use sqlx::PgConnection;
 use crate::{
     app::App,
     domain::{
-        TaskId, TaskState, TaskType,
+        TaskId,
         capability::Capability,
         records::{self, Digest, Record},
         routing::{self, Excluded},
-        task::{PENDING_LIMIT, Reason},
     },
     error::{Error, Result},
-    services::{hub::Topic, recording, roster},
+    services::{
+        hub::Topic,
+        recording,
+        roster::{self, Reserved},
+    },
     store::{self, open::Open, records::Batch, submissions::NewAssignment},
 };
 
@@ -40,13 +43,14 @@ pub struct Request {
     pub earlier: Excluded,
 }
 
-/// A draw that is not committed yet; the miners' places are reserved.
+/// A draw that is not committed yet; the miners' places are reserved for as long as it lives.
 #[derive(Debug)]
 pub struct Drawn {
     /// What is recorded of it.
     pub record: Record,
-    /// One for each slot that got a miner.
+    /// One for each slot that got a miner: the first slots of the request.
     pub assignments: Vec<NewAssignment>,
+    reserved: Reserved,
 }
 
 /// Draws miners for `request`; `None` when nobody is eligible.
@@ -95,14 +99,16 @@ pub async fn draw(app: &App, request: &Request) -> Result<Option<Drawn>> {
         .as_secs_f64();
     #[expect(clippy::cast_precision_loss, reason = "seconds of a setting")]
     let silence = app.config.tasks.silence_seconds as f64;
+    let reserved = Reserved::of(
+        chosen
+            .iter()
+            .filter_map(|&index| miners.get(&frozen.candidates[index].hotkey)),
+    );
     let assignments = chosen
         .iter()
         .zip(&request.slots)
         .map(|(&index, &(slot, attempt))| {
             let candidate = &frozen.candidates[index];
-            if let Some(miner) = miners.get(&candidate.hotkey) {
-                miner.reserve();
-            }
             NewAssignment {
                 task_id: request.task,
                 hotkey: candidate.hotkey,
@@ -127,13 +133,11 @@ pub async fn draw(app: &App, request: &Request) -> Result<Option<Drawn>> {
         chosen: chosen.iter().map(|&index| frozen.candidates[index].uid).collect(),
         at: u64::try_from(app.clock.now().timestamp_millis()).unwrap_or(0),
     });
-    Ok(Some(Drawn { record, assignments }))
-}
-
-/// Gives the reserved places back: the draw did not come to be.
-pub fn undo(app: &App, drawn: &Drawn) {
-    app.roster
-        .release(drawn.assignments.iter().map(|assignment| &assignment.hotkey));
+    Ok(Some(Drawn {
+        record,
+        assignments,
+        reserved,
+    }))
 }
 
 /// The assignments of draws, and their records signed.
@@ -161,33 +165,19 @@ pub(crate) async fn store(app: &App, tx: &mut PgConnection, drawn: &[Drawn]) -> 
     Ok(())
 }
 
-/// Wakes the miners that were drawn.
-pub fn wake_miners(app: &App, drawn: &Drawn) {
+/// A draw was committed: its miners have the work, and are woken.
+pub fn hand_over(app: &App, drawn: &Drawn) {
+    drawn.reserved.keep();
     for assignment in &drawn.assignments {
         app.hub.wake(Topic::Miner(assignment.hotkey));
     }
 }
 
-/// Wakes the miners that were drawn, and whoever waits for the task.
+/// A draw for a task that somebody may be waiting for was committed.
 pub fn announce(app: &App, drawn: &Drawn) {
-    wake_miners(app, drawn);
+    hand_over(app, drawn);
     if let Some(first) = drawn.assignments.first() {
         app.hub.wake(Topic::Task(first.task_id));
-    }
-}
-
-/// What a live task needs of its miners.
-pub fn capability(
-    task_type: TaskType,
-    source: &str,
-    target: Option<&String>,
-    model: Option<&String>,
-) -> Capability {
-    Capability {
-        task_type,
-        source_language: source.to_owned(),
-        target_language: target.cloned(),
-        model: model.cloned(),
     }
 }
 
@@ -201,67 +191,13 @@ pub(crate) fn request_of(open: &Open, slots: Vec<(u8, u8)>, earlier: Excluded) -
             .try_into()
             .map_err(|_| Error::internal("a digest of another size"))?,
         client_entropy: open.client_entropy,
-        capability: capability(
-            open.task_type,
-            &open.source_language,
-            open.target_language.as_ref(),
-            open.required_model.as_ref(),
-        ),
+        capability: open.capability(),
         input_size: u64::try_from(open.input_size).unwrap_or(0),
         input_bytes: u64::try_from(open.input_bytes).unwrap_or(0),
         draw: u32::try_from(open.draws).unwrap_or(0),
         slots,
         earlier,
     })
-}
-
-/// Tasks taken in one round.
-const ROUND: i64 = 200;
-
-/// Draws for tasks that nobody was drawn for yet, most urgent first, and fails those that waited too long.
-///
-/// # Errors
-/// When the database does not answer; the next round tries again.
-pub async fn draw_pending(app: &App) -> Result<()> {
-    let _one_of_few = app.redrawing().await?;
-    let mut tx = app.db.begin().await?;
-    let pending = store::open::lock_pending(&mut tx, ROUND).await?;
-    let mut drawn = Vec::new();
-    let mut failed = Vec::new();
-    for open in &pending {
-        if open.age_seconds >= PENDING_LIMIT.as_secs_f64() {
-            debug_assert!(open.progress().state().may_become(TaskState::Failed));
-            store::open::remove(&mut tx, open.task_id).await?;
-            store::open::end(&mut tx, open.task_id, TaskState::Failed, Reason::NoEligibleMiner).await?;
-            failed.push(open.task_id);
-            continue;
-        }
-        let required = u8::try_from(open.required).unwrap_or(1);
-        let slots = (0..required).map(|slot| (slot, 1)).collect();
-        let Some(found) = draw(app, &request_of(open, slots, Excluded::default())?).await? else {
-            continue;
-        };
-        let outstanding = i16::try_from(found.assignments.len()).unwrap_or(i16::MAX);
-        store::open::advance(&mut tx, open.task_id, 1, outstanding, false).await?;
-        drawn.push(found);
-    }
-    let stored = async {
-        if !drawn.is_empty() {
-            store(app, &mut tx, &drawn).await?;
-        }
-        tx.commit().await?;
-        Ok(())
-    }
-    .await;
-    if let Err(error) = stored {
-        drawn.iter().for_each(|drawn| undo(app, drawn));
-        return Err(error);
-    }
-    drawn.iter().for_each(|drawn| announce(app, drawn));
-    failed
-        .into_iter()
-        .for_each(|task| app.hub.wake(Topic::Task(task)));
-    Ok(())
 }
 
 /// Who was drawn for a task before, as its records say it.

@@ -66,15 +66,6 @@ pub async fn waiting_for(app: &App, validator: Hotkey, wait: Duration) -> Result
     Ok(all)
 }
 
-/// Notes that a validator is there: only those seen within a day judge.
-///
-/// # Errors
-/// When the database does not answer.
-pub async fn note_seen(app: &App, validator: Hotkey) -> Result<()> {
-    store::miners::saw_validators(&app.db, app.config.netuid, &[validator.0.to_vec()]).await?;
-    Ok(())
-}
-
 /// An evaluation, as it came.
 #[derive(Debug)]
 pub struct Evaluation {

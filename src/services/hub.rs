@@ -32,6 +32,8 @@ pub enum Topic {
     Settling,
     /// Work for the drawing worker.
     Drawing,
+    /// A miner said something new about itself.
+    Roster,
 }
 
 impl Topic {
@@ -43,6 +45,7 @@ impl Topic {
             Self::Validator(key) => format!("v{}", hex::encode(key.0)),
             Self::Settling => "s".into(),
             Self::Drawing => "d".into(),
+            Self::Roster => "r".into(),
         }
     }
 
@@ -57,6 +60,7 @@ impl Topic {
             ("v", hex) => key(hex).map(Self::Validator),
             ("s", "") => Some(Self::Settling),
             ("d", "") => Some(Self::Drawing),
+            ("r", "") => Some(Self::Roster),
             _ => None,
         }
     }
@@ -108,7 +112,7 @@ impl Hub {
         if let Some(notify) = notify {
             notify.notify_waiters();
             // A worker may be at work just now; it must look again afterwards.
-            if matches!(topic, Topic::Settling | Topic::Drawing) {
+            if matches!(topic, Topic::Settling | Topic::Drawing | Topic::Roster) {
                 notify.notify_one();
             }
         }
@@ -193,6 +197,7 @@ mod tests {
             Topic::Validator(Hotkey([8; 32])),
             Topic::Settling,
             Topic::Drawing,
+            Topic::Roster,
         ] {
             assert_eq!(Topic::from_name(&topic.name()), Some(topic));
         }

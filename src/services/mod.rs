@@ -5,11 +5,13 @@ pub mod keys;
 pub mod nonces;
 
 pub mod roster;
+pub mod seeing;
 pub mod snapshots;
 
 pub mod drawing;
 pub mod files;
 pub mod submitting;
+pub mod waiting;
 
 pub mod accepting;
 pub mod answering;

@@ -5,12 +5,13 @@ use std::{
     collections::{BTreeMap, HashMap},
     sync::{
         Arc, Mutex, PoisonError, RwLock,
-        atomic::{AtomicU16, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::{Duration, Instant},
 };
 
-use violet_chain::{Hotkey, Snapshot};
+use moka::future::Cache;
+use violet_chain::{BlockHash, Hotkey, Snapshot};
 
 use crate::{
     app::App,
@@ -19,7 +20,7 @@ use crate::{
         capability::{Capability, Offer},
         performance::Performance,
         records::{self, Digest, Record},
-        routing::{self, Candidate, Rule},
+        routing::{self, Candidate, Excluded, Rule},
     },
     error::{Error, Result},
     services::{recording, snapshots::InForce},
@@ -28,6 +29,29 @@ use crate::{
 
 /// Candidates are frozen at most this often for each capability.
 const FROZEN_FOR: Duration = Duration::from_secs(1);
+/// Capabilities whose candidates are remembered.
+const MOST_FROZEN: u64 = 10_000;
+
+/// The places of one miner that are taken.
+#[derive(Debug, Default)]
+struct Places {
+    /// Open assignments when the database was read, less those that ended here since.
+    counted: AtomicI64,
+    /// Drawn here and not committed yet.
+    reserved: AtomicI64,
+    /// Committed here since the reading of the database began.
+    stored: AtomicI64,
+}
+
+impl Places {
+    fn taken(&self) -> u16 {
+        let taken = self.counted.load(Ordering::Relaxed)
+            + self.reserved.load(Ordering::Relaxed)
+            + self.stored.load(Ordering::Relaxed);
+        // Below zero when what ended was not counted yet.
+        u16::try_from(taken.max(0)).unwrap_or(u16::MAX)
+    }
+}
 
 /// A miner that was heard of.
 #[derive(Debug)]
@@ -35,32 +59,26 @@ pub struct Miner {
     /// Who.
     pub hotkey: Hotkey,
     /// What its engines do.
-    pub offers: Vec<Offer>,
+    pub offers: Arc<Vec<Offer>>,
     /// Assignments it takes at once: what it declared, up to the rule's limit.
     pub capacity: u16,
     /// Whether its heartbeat is fresh and it is not suspended.
     pub available: bool,
-    open: AtomicU16,
+    /// The offers as they were read: nothing is parsed again while it stays the same.
+    declared: String,
+    places: Arc<Places>,
     performance: HashMap<TaskType, Performance>,
 }
 
 impl Miner {
     /// Assignments it can take right now.
     pub fn free(&self) -> u16 {
-        self.capacity.saturating_sub(self.open.load(Ordering::Relaxed))
+        self.capacity.saturating_sub(self.places.taken())
     }
 
-    /// One more assignment is on its way to it.
-    pub fn reserve(&self) {
-        self.open.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// An assignment ended, or did not come to be.
-    pub fn release(&self) {
-        // A refresh may have counted it already; below zero there is nothing.
-        let _ = self
-            .open
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |open| open.checked_sub(1));
+    /// Whether an engine of its does tasks of this capability.
+    pub fn serves(&self, capability: &Capability) -> bool {
+        self.offers.iter().any(|offer| offer.serves(capability))
     }
 
     /// Whether an engine of its does tasks of this capability with an input of so many bytes.
@@ -75,6 +93,49 @@ impl Miner {
     }
 }
 
+/// Places that a draw took. Given back when it is dropped, unless the draw was committed.
+#[derive(Debug)]
+pub struct Reserved {
+    places: Vec<Arc<Places>>,
+    kept: AtomicBool,
+}
+
+impl Reserved {
+    /// Takes a place of each.
+    pub fn of<'a>(miners: impl Iterator<Item = &'a Arc<Miner>>) -> Self {
+        let places: Vec<Arc<Places>> = miners.map(|miner| Arc::clone(&miner.places)).collect();
+        for places in &places {
+            places.reserved.fetch_add(1, Ordering::Relaxed);
+        }
+        Self {
+            places,
+            kept: AtomicBool::new(false),
+        }
+    }
+
+    /// The draw was committed.
+    pub fn keep(&self) {
+        if self.kept.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        for places in &self.places {
+            // Never fewer taken than there are, not even for a moment.
+            places.stored.fetch_add(1, Ordering::Relaxed);
+            places.reserved.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        if !*self.kept.get_mut() {
+            for places in &self.places {
+                places.reserved.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
 /// A candidate set that was recorded.
 #[derive(Debug)]
 pub struct Frozen {
@@ -84,23 +145,41 @@ pub struct Frozen {
     pub candidates: Vec<Candidate>,
     /// One for each.
     pub weights: Vec<u128>,
-    block: u32,
-    at: Instant,
 }
 
+type Miners = Arc<BTreeMap<Hotkey, Arc<Miner>>>;
+
 /// Everything this process knows of miners.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Roster {
-    miners: RwLock<Arc<BTreeMap<Hotkey, Arc<Miner>>>>,
-    frozen: Mutex<HashMap<Capability, Arc<Frozen>>>,
-    freezing: tokio::sync::Mutex<()>,
+    miners: RwLock<Miners>,
+    /// By the snapshot that they come from.
+    frozen: Cache<(BlockHash, Capability), Arc<Frozen>>,
+    /// What tasks wait for, and since when this process knows.
+    waiting: Mutex<HashMap<Capability, Instant>>,
+    refreshing: tokio::sync::Mutex<()>,
     /// Held while a draw looks at what is free and takes it.
     pub drawing: Mutex<()>,
 }
 
+impl Default for Roster {
+    fn default() -> Self {
+        Self {
+            miners: RwLock::default(),
+            frozen: Cache::builder()
+                .max_capacity(MOST_FROZEN)
+                .time_to_live(FROZEN_FOR)
+                .build(),
+            waiting: Mutex::default(),
+            refreshing: tokio::sync::Mutex::default(),
+            drawing: Mutex::default(),
+        }
+    }
+}
+
 impl Roster {
     /// The miners heard of within the time that makes a language count as served.
-    pub fn miners(&self) -> Arc<BTreeMap<Hotkey, Arc<Miner>>> {
+    pub fn miners(&self) -> Miners {
         Arc::clone(&self.miners.read().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -109,9 +188,35 @@ impl Roster {
         let miners = self.miners();
         for hotkey in hotkeys {
             if let Some(miner) = miners.get(hotkey) {
-                miner.release();
+                miner.places.counted.fetch_sub(1, Ordering::Relaxed);
             }
         }
+    }
+
+    /// Whether tasks wait for a miner with this capability: who comes later waits behind them.
+    pub fn is_waiting(&self, capability: &Capability) -> bool {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.contains_key(capability)
+    }
+
+    /// Whether any task waits for a miner.
+    pub fn any_waiting(&self) -> bool {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        !waiting.is_empty()
+    }
+
+    /// A task waits for this, from now on.
+    pub fn waits(&self, capability: Capability) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.insert(capability, Instant::now());
+    }
+
+    /// What the database said at `looked` that tasks wait for.
+    pub fn now_waiting(&self, all: Vec<Capability>, looked: Instant) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        // What came during the look may be missing in what it saw.
+        waiting.retain(|_, since| *since >= looked);
+        waiting.extend(all.into_iter().map(|capability| (capability, looked)));
     }
 }
 
@@ -120,7 +225,14 @@ impl Roster {
 /// # Errors
 /// When the database does not answer; what is known stays.
 pub async fn refresh(app: &App) -> Result<()> {
+    let _one_at_a_time = app.roster.refreshing.lock().await;
     let netuid = app.config.netuid;
+    let known = app.roster.miners();
+    // What was committed before the reading began is in what it reads.
+    let stored_before: HashMap<Hotkey, i64> = known
+        .iter()
+        .map(|(hotkey, miner)| (*hotkey, miner.places.stored.load(Ordering::Relaxed)))
+        .collect();
     #[expect(clippy::cast_precision_loss, reason = "seconds of a setting")]
     let served = app.config.tasks.served_seconds as f64;
     let heard = store::miners::heard_of(&app.db, netuid, served).await?;
@@ -131,20 +243,41 @@ pub async fn refresh(app: &App) -> Result<()> {
             .or_default()
             .insert(task_type, performance);
     }
-    let miners = heard
+    let mut miners = BTreeMap::new();
+    for status in heard {
+        let known = known.get(&status.hotkey);
+        let same = known.filter(|known| known.declared == status.engines);
+        let offers = match same {
+            Some(known) => Arc::clone(&known.offers),
+            // One that cannot be read must not keep the others off the roster.
+            None => match serde_json::from_str(&status.engines) {
+                Ok(offers) => Arc::new(offers),
+                Err(error) => {
+                    tracing::error!(hotkey = %status.hotkey, %error, "the offers of a miner cannot be read");
+                    continue;
+                }
+            },
+        };
+        let miner = Miner {
+            hotkey: status.hotkey,
+            offers,
+            capacity: status.capacity.min(app.rule.capacity_limit),
+            available: !status.suspended && status.age_seconds < f64::from(app.rule.heartbeat_ttl_seconds),
+            declared: status.engines,
+            places: known.map(|known| Arc::clone(&known.places)).unwrap_or_default(),
+            performance: performances.remove(&status.hotkey).unwrap_or_default(),
+        };
+        let before = stored_before.get(&miner.hotkey).copied().unwrap_or(0);
+        miners.insert(miner.hotkey, (Arc::new(miner), i64::from(status.open), before));
+    }
+    let _no_draw_meanwhile = app.roster.drawing.lock().unwrap_or_else(PoisonError::into_inner);
+    for (miner, open, before) in miners.values() {
+        miner.places.counted.store(*open, Ordering::Relaxed);
+        miner.places.stored.fetch_sub(*before, Ordering::Relaxed);
+    }
+    let miners = miners
         .into_iter()
-        .map(|status| {
-            let miner = Miner {
-                hotkey: status.hotkey,
-                offers: status.engines,
-                capacity: status.capacity.min(app.rule.capacity_limit),
-                available: !status.suspended
-                    && status.age_seconds < f64::from(app.rule.heartbeat_ttl_seconds),
-                open: AtomicU16::new(status.open),
-                performance: performances.remove(&status.hotkey).unwrap_or_default(),
-            };
-            (miner.hotkey, Arc::new(miner))
-        })
+        .map(|(hotkey, (miner, _, _))| (hotkey, miner))
         .collect();
     *app.roster.miners.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(miners);
     Ok(())
@@ -155,30 +288,15 @@ pub async fn refresh(app: &App) -> Result<()> {
 /// # Errors
 /// When the database does not answer.
 pub async fn candidates(app: &App, in_force: &InForce, capability: &Capability) -> Result<Arc<Frozen>> {
-    let block = in_force.snapshot.block.number;
-    let fresh = || {
-        let frozen = app.roster.frozen.lock().unwrap_or_else(PoisonError::into_inner);
-        frozen
-            .get(capability)
-            .filter(|frozen| frozen.block == block && frozen.at.elapsed() < FROZEN_FOR)
-            .cloned()
-    };
-    if let Some(frozen) = fresh() {
-        return Ok(frozen);
-    }
-    let _one_at_a_time = app.roster.freezing.lock().await;
-    if let Some(frozen) = fresh() {
-        return Ok(frozen);
-    }
-    let (frozen, record) = freeze(&app.rule, &in_force.snapshot, &app.roster.miners(), capability);
-    if !frozen.candidates.is_empty() {
-        recording::record_once(app, &record).await?;
-    }
-    let frozen = Arc::new(frozen);
-    let mut all = app.roster.frozen.lock().unwrap_or_else(PoisonError::into_inner);
-    all.retain(|_, old| old.at.elapsed() < 10 * FROZEN_FOR);
-    all.insert(capability.clone(), Arc::clone(&frozen));
-    Ok(frozen)
+    let key = (in_force.snapshot.block.hash, capability.clone());
+    let frozen = app.roster.frozen.try_get_with(key, async {
+        let (frozen, record) = freeze(&app.rule, &in_force.snapshot, &app.roster.miners(), capability);
+        if !frozen.candidates.is_empty() {
+            recording::record_once(app, &record).await?;
+        }
+        Ok::<_, Error>(Arc::new(frozen))
+    });
+    frozen.await.map_err(|error| Error::shared(&error))
 }
 
 fn freeze(
@@ -193,8 +311,7 @@ fn freeze(
         .filter_map(|neuron| {
             let miner = miners.get(&neuron.hotkey)?;
             let free = miner.free();
-            let able = miner.offers.iter().any(|offer| offer.serves(capability));
-            (miner.available && able && free > 0).then(|| Candidate {
+            (miner.available && miner.serves(capability) && free > 0).then(|| Candidate {
                 uid: neuron.uid.0,
                 hotkey: neuron.hotkey,
                 coldkey: neuron.coldkey,
@@ -216,10 +333,38 @@ fn freeze(
         digest: record.digest(),
         weights: routing::weights(rule, &candidates),
         candidates,
-        block: snapshot.block.number,
-        at: Instant::now(),
     };
     (frozen, record)
+}
+
+/// Whether somebody who is available and serves `capability` has a free place.
+pub fn has_room(app: &App, capability: &Capability) -> bool {
+    app.roster
+        .miners()
+        .values()
+        .any(|miner| miner.available && miner.free() > 0 && miner.serves(capability))
+}
+
+/// Whether more than `taken` registered miners that were not drawn before were heard of lately with an engine for this,
+/// free or not. Without a snapshot nobody can tell, so there may be.
+pub fn may_come(
+    app: &App,
+    capability: &Capability,
+    input_bytes: u64,
+    drawn: &Excluded,
+    taken: usize,
+) -> bool {
+    let Some(in_force) = app.snapshots.latest() else {
+        return true;
+    };
+    let miners = app.roster.miners();
+    let able = in_force.snapshot.neurons.iter().filter(|neuron| {
+        !drawn.uids.contains(&neuron.uid.0)
+            && miners
+                .get(&neuron.hotkey)
+                .is_some_and(|miner| miner.takes(capability, input_bytes))
+    });
+    able.count() > taken
 }
 
 /// What somebody offered lately for this type of task: the pairs or languages, for an error that helps.
@@ -227,7 +372,7 @@ fn served(app: &App, task_type: TaskType) -> Vec<String> {
     let miners = app.roster.miners();
     let mut all: Vec<String> = miners
         .values()
-        .flat_map(|miner| &miner.offers)
+        .flat_map(|miner| miner.offers.iter())
         .filter(|offer| offer.task_type == task_type)
         .flat_map(|offer| {
             let pairs = offer.pairs.iter().map(|(from, to)| format!("{from}-{to}"));
@@ -244,7 +389,7 @@ pub fn models(app: &App, task_type: TaskType) -> Vec<String> {
     let miners = app.roster.miners();
     let mut all: Vec<String> = miners
         .values()
-        .flat_map(|miner| &miner.offers)
+        .flat_map(|miner| miner.offers.iter())
         .filter(|offer| offer.task_type == task_type)
         .map(|offer| offer.model_id.clone())
         .collect();
@@ -255,16 +400,13 @@ pub fn models(app: &App, task_type: TaskType) -> Vec<String> {
 
 /// Whether somebody offered `capability` lately, free or not.
 fn is_served(app: &App, capability: &Capability) -> bool {
-    app.roster
-        .miners()
-        .values()
-        .any(|miner| miner.offers.iter().any(|offer| offer.serves(capability)))
+    app.roster.miners().values().any(|miner| miner.serves(capability))
 }
 
 /// The largest input that somebody who offered `capability` lately takes, in bytes.
 fn largest(app: &App, capability: &Capability) -> u64 {
     let miners = app.roster.miners();
-    let offers = miners.values().flat_map(|miner| &miner.offers);
+    let offers = miners.values().flat_map(|miner| miner.offers.iter());
     offers
         .filter(|offer| offer.serves(capability))
         .map(|offer| offer.max_input_bytes)

@@ -2,17 +2,18 @@
 use std::time::Duration;
 
 use sqlx::PgConnection;
+use uuid::Uuid;
 use violet_chain::Hotkey;
 
 use crate::{
     app::App,
     domain::{
-        TaskState,
+        TaskId, TaskState,
         consensus::{self, DEADLINE, Judging, PATIENCE, Scored, Verdict},
         records::{self, Digest, Record},
         task::Reason,
     },
-    error::Result,
+    error::{Causes, Error, Result},
     services::{
         answering::{self, Change, Changes},
         hub::Topic,
@@ -26,16 +27,79 @@ use crate::{
     },
 };
 
-/// Tasks taken in one round.
+/// Tasks taken in one transaction.
 const ROUND: i64 = 200;
 
 /// Freezes the validators of tasks that are done: permit and stake by the snapshot, seen within a day.
 ///
 /// # Errors
-/// When the database or the snapshot is away; the next round tries again.
+/// When the database or the snapshot is away; the next call tries again.
 pub async fn freeze(app: &App) -> Result<()> {
+    Step::Freeze.all(app).await
+}
+
+/// Ends the tasks whose verdict is final or that nobody will judge any more.
+///
+/// # Errors
+/// When the database does not answer; the next call tries again.
+pub async fn settle(app: &App) -> Result<()> {
+    Step::Settle.all(app).await
+}
+
+#[derive(Clone, Copy)]
+enum Step {
+    Freeze,
+    Settle,
+}
+
+impl Step {
+    /// The next tasks that may be ready for it.
+    async fn find(self, app: &App, after: TaskId) -> Result<Vec<TaskId>> {
+        let (db, netuid) = (&app.db, app.config.netuid);
+        let (patience, deadline) = (PATIENCE.as_secs_f64(), DEADLINE.as_secs_f64());
+        Ok(match self {
+            Self::Freeze => store::evaluations::unjudged(db, netuid, after, ROUND).await?,
+            Self::Settle => store::settlements::ready(db, netuid, after, patience, deadline, ROUND).await?,
+        })
+    }
+
+    async fn take(self, app: &App, tasks: &[TaskId]) -> Result<()> {
+        match self {
+            Self::Freeze => freeze_these(app, tasks).await,
+            Self::Settle => settle_these(app, tasks).await,
+        }
+    }
+
+    async fn all(self, app: &App) -> Result<()> {
+        let mut after = TaskId::from(Uuid::nil());
+        loop {
+            let tasks = self.find(app, after).await?;
+            let Some(last) = tasks.last() else {
+                return Ok(());
+            };
+            after = *last;
+            match self.take(app, &tasks).await {
+                // One bad task does not keep the others.
+                Err(error @ Error::Internal(_)) => {
+                    tracing::warn!(error = %Causes(&error), "a round failed; its tasks are taken one by one");
+                    for task in &tasks {
+                        if let Err(error) = self.take(app, std::slice::from_ref(task)).await {
+                            tracing::error!(%task, error = %Causes(&error), "a task cannot be settled");
+                        }
+                    }
+                }
+                result => result?,
+            }
+            if i64::try_from(tasks.len()).is_ok_and(|tasks| tasks < ROUND) {
+                return Ok(());
+            }
+        }
+    }
+}
+
+async fn freeze_these(app: &App, tasks: &[TaskId]) -> Result<()> {
     let mut tx = app.db.begin().await?;
-    let tasks = store::evaluations::lock_unjudged(&mut tx, ROUND).await?;
+    let tasks = store::evaluations::lock_unjudged(&mut tx, tasks).await?;
     if tasks.is_empty() {
         return Ok(());
     }
@@ -56,20 +120,9 @@ pub async fn freeze(app: &App) -> Result<()> {
     Ok(())
 }
 
-/// Ends the tasks whose verdict is final or that nobody will judge any more.
-///
-/// # Errors
-/// When the database does not answer; the next round tries again.
-pub async fn settle(app: &App) -> Result<()> {
+async fn settle_these(app: &App, tasks: &[TaskId]) -> Result<()> {
     let mut tx = app.db.begin().await?;
-    let ready =
-        store::settlements::lock_ready(&mut tx, PATIENCE.as_secs_f64(), DEADLINE.as_secs_f64(), ROUND)
-            .await?;
-    if ready.is_empty() {
-        return Ok(());
-    }
-    let ids: Vec<_> = ready.iter().map(|judged| judged.task_id).collect();
-    store::evaluations::lock_juries(&mut tx, &ids).await?;
+    let ready = store::settlements::lock(&mut tx, tasks).await?;
     let permitted = permitted_stake(app);
     let now = u64::try_from(app.clock.now().timestamp_millis()).unwrap_or(0);
     let mut settled = Vec::new();

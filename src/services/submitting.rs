@@ -7,7 +7,7 @@ use crate::{
     app::App,
     domain::{
         FileId, OrganizationId, Priority, TaskId, TaskType, UserId, blake2b_256,
-        capability::{self, LONGEST_MODEL, VOICES},
+        capability::{self, Capability, LONGEST_MODEL, VOICES},
         routing::{self, Excluded},
         task::{DEFAULT_MINERS, MOST_MINERS},
     },
@@ -148,7 +148,7 @@ async fn checked(app: &App, owner: Owner, asked: Asked) -> Result<(Taken, bool)>
     let model = model(app, task_type, options.model_id.as_deref(), options.require_model)?;
     let entropy = entropy(options.idempotency_key.as_deref(), options.nonce.as_deref())?;
     let required_model = model.as_ref().filter(|_| options.require_model);
-    let wanted = drawing::capability(task_type, &source, target.as_ref(), required_model);
+    let wanted = wanted(task_type, &source, target.as_ref(), required_model);
     roster::require_served(app, &wanted)?;
     let bytes = text.as_deref().map(|text| text.len() as u64);
     let bytes = bytes.or(file.as_ref().map(|file| file.size));
@@ -223,6 +223,21 @@ async fn checked(app: &App, owner: Owner, asked: Asked) -> Result<(Taken, bool)>
     Ok((taken, accepted.assigned.is_some()))
 }
 
+/// What miners must be able to do.
+fn wanted(
+    task_type: TaskType,
+    source: &str,
+    target: Option<&String>,
+    required_model: Option<&String>,
+) -> Capability {
+    Capability {
+        task_type,
+        source_language: source.to_owned(),
+        target_language: target.cloned(),
+        model: required_model.cloned(),
+    }
+}
+
 /// How many miners a task that was there before has, and its file.
 async fn stored_before(app: &App, task: TaskId) -> Result<(usize, Option<FileId>)> {
     let file = match store::files::input(&app.db, task).await? {
@@ -236,7 +251,7 @@ async fn accept(
     app: &App,
     task: NewTask,
     key: Option<NewKey>,
-    capability: capability::Capability,
+    capability: Capability,
     hold: Option<Arc<Hold>>,
 ) -> Result<Accepted> {
     if let Some(key) = &key {
@@ -248,6 +263,8 @@ async fn accept(
             return accepting::repeated(app, key).await;
         }
     }
+    // Before anything is taken that would have to be given back.
+    let place = app.accepting.place()?;
     let request = drawing::Request {
         task: task.task_id,
         digest: task.request_digest,
@@ -259,12 +276,17 @@ async fn accept(
         slots: (0..task.required_miner_count).map(|slot| (slot, 1)).collect(),
         earlier: Excluded::default(),
     };
-    let drawn = drawing::draw(app, &request).await?;
+    // Who comes later does not overtake those that wait for the same.
+    let drawn = if app.roster.is_waiting(&request.capability) {
+        None
+    } else {
+        drawing::draw(app, &request).await?
+    };
     // From here on the task may be stored even if nobody waits for the answer any more.
     if let Some(hold) = hold {
         hold.keep();
     }
-    app.accepting.submit(Submission { task, key, drawn }).await
+    place.submit(Submission { task, key, drawn }).await
 }
 
 /// BLAKE2b-256 of SCALE("violet/input/1", type, source language, target language, voice, content): what the draw is

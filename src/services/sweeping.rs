@@ -1,5 +1,6 @@
 //! Assignments that end without an answer: expired, silent, refused. A replacement is drawn while the slot has draws
-//! left and somebody is eligible; when nothing is outstanding the task is done, or failed.
+//! left. When nobody is free at that moment, but somebody may be later, the slot stays vacant ([`super::waiting`]). When
+//! nothing is outstanding the task is done, or failed.
 use std::collections::BTreeMap;
 
 use sqlx::{PgConnection, Postgres, Transaction};
@@ -9,18 +10,19 @@ use crate::{
     app::App,
     domain::{
         OrganizationId, TaskId, TaskState,
-        task::{DRAWS_PER_SLOT, Reason},
+        task::{DRAWS_PER_SLOT, PENDING_LIMIT, Reason},
     },
     error::{Error, Result},
     services::{
         answering::{self, Change, Changes},
         drawing::{self, Drawn},
         hub::Topic,
+        roster,
     },
     store::{
         self,
         assignments::{Ended, Outcome},
-        open::Open,
+        open::{Left, Open},
     },
 };
 
@@ -32,14 +34,20 @@ const ROUND: i64 = 500;
 /// # Errors
 /// When the database does not answer; the next round tries again.
 pub async fn sweep(app: &App) -> Result<()> {
-    let _one_of_few = app.redrawing().await?;
-    let mut tx = app.db.begin().await?;
-    let ended = store::assignments::take_overdue(&mut tx, ROUND).await?;
-    if ended.is_empty() {
-        return Ok(());
+    loop {
+        let _one_of_few = app.redrawing().await?;
+        let mut tx = app.db.begin().await?;
+        let life = f64::from(app.rule.heartbeat_ttl_seconds);
+        let ended = store::assignments::take_overdue(&mut tx, app.config.netuid, life, ROUND).await?;
+        let is_full = i64::try_from(ended.len()).is_ok_and(|ended| ended == ROUND);
+        if !ended.is_empty() {
+            tracing::info!(assignments = ended.len(), "assignments ended without an answer");
+            conclude(app, tx, ended, None).await?;
+        }
+        if !is_full {
+            return Ok(());
+        }
     }
-    tracing::info!(assignments = ended.len(), "assignments ended without an answer");
-    conclude(app, tx, ended, None).await
 }
 
 /// Ends one assignment that its miner refuses; false when it has none.
@@ -83,6 +91,9 @@ pub async fn cancel(app: &App, organization: OrganizationId, task: TaskId) -> Re
     tx.commit().await?;
     app.roster.release(withdrawn.iter().map(|ended| &ended.hotkey));
     app.hub.wake(Topic::Task(task));
+    if app.roster.any_waiting() {
+        app.hub.wake(Topic::Drawing);
+    }
     Ok(())
 }
 
@@ -109,23 +120,19 @@ async fn conclude(
         }
         drawn.extend(replace(app, &mut tx, task, ends).await?);
     }
-    let stored = async {
-        answering::remember(&mut tx, app.config.netuid, &changes).await?;
-        if !drawn.is_empty() {
-            drawing::store(app, &mut tx, &drawn).await?;
-        }
-        tx.commit().await?;
-        Ok(())
+    answering::remember(&mut tx, app.config.netuid, &changes).await?;
+    if !drawn.is_empty() {
+        drawing::store(app, &mut tx, &drawn).await?;
     }
-    .await;
-    if let Err(error) = stored {
-        drawn.iter().for_each(|drawn| drawing::undo(app, drawn));
-        return Err(error);
-    }
+    tx.commit().await?;
     app.roster.release(ended.iter().map(|end| &end.hotkey));
     drawn.iter().for_each(|drawn| drawing::announce(app, drawn));
     tasks.into_iter().for_each(|task| app.hub.wake(Topic::Task(task)));
     app.hub.wake(Topic::Settling);
+    // Places are free again.
+    if app.roster.any_waiting() {
+        app.hub.wake(Topic::Drawing);
+    }
     Ok(())
 }
 
@@ -143,13 +150,17 @@ async fn replace(app: &App, tx: &mut PgConnection, open: &Open, ends: &[&Ended])
         .map(|(slot, attempt)| (slot, attempt + 1))
         .collect();
     slots.sort_unstable();
-    let drawn = if slots.is_empty() {
-        None
-    } else {
+    let mut drawn = None;
+    let mut vacant = open.vacant.clone();
+    if !slots.is_empty() {
         let earlier = drawing::earlier(tx, open.task_id).await?;
-        drawing::draw(app, &drawing::request_of(open, slots, earlier)?).await?
-    };
-    let replaced = drawn.as_ref().map_or(0, |drawn| drawn.assignments.len());
+        let request = drawing::request_of(open, slots, earlier)?;
+        drawn = drawing::draw(app, &request).await?;
+        let filled = drawn.as_ref().map_or(0, |drawn| drawn.assignments.len());
+        vacant.extend(vacancies(app, open, &request, filled));
+    }
+    let replaced =
+        drawn.as_ref().map_or(0, |drawn| drawn.assignments.len()) + vacant.len() - open.vacant.len();
     let gone = i16::try_from(ends.len()).unwrap_or(i16::MAX);
     let outstanding = (open.outstanding - gone).max(0) + i16::try_from(replaced).unwrap_or(i16::MAX);
     if outstanding == 0 && open.answered == 0 {
@@ -157,8 +168,32 @@ async fn replace(app: &App, tx: &mut PgConnection, open: &Open, ends: &[&Ended])
         store::open::remove(tx, open.task_id).await?;
         store::open::end(tx, open.task_id, TaskState::Failed, Reason::NoAnswer).await?;
     } else {
-        let draws = open.draws + i32::from(drawn.is_some());
-        store::open::advance(tx, open.task_id, draws, outstanding, outstanding == 0).await?;
+        let left = Left {
+            draws: open.draws + i32::from(drawn.is_some()),
+            outstanding,
+            vacant,
+        };
+        store::open::advance(tx, open.task_id, &left).await?;
     }
     Ok(drawn)
+}
+
+/// The slots of a draw that got nobody and stay vacant: somebody else serves this and may be free in time.
+fn vacancies(app: &App, open: &Open, request: &drawing::Request, filled: usize) -> Vec<i16> {
+    let drawing::Request {
+        capability,
+        input_bytes,
+        slots,
+        earlier,
+        ..
+    } = request;
+    // A draw with places left took everybody who was free; who it took cannot come again.
+    let may_come = open.age_seconds < PENDING_LIMIT.as_secs_f64()
+        && roster::may_come(app, capability, *input_bytes, earlier, filled);
+    if !may_come {
+        return Vec::new();
+    }
+    app.roster.waits(capability.clone());
+    let left = slots.iter().skip(filled);
+    left.map(|(slot, _)| i16::from(*slot)).collect()
 }

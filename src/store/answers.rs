@@ -56,27 +56,43 @@ pub(crate) async fn insert(db: &mut PgConnection, answers: &[NewAnswer]) -> Resu
             select * from unnest($1::uuid[], $2::bytea[], $3::int[], $4::jsonb[], $5::text[], $6::text[], $7::bytea[],
                                  $8::text[], $9::bytea[], $10::float8[])
             as s(task_id, hotkey, uid, output, engine, model_id, digest, crypto, signature, claimed_seconds)
+        ), locked as materialized (
+            -- In one order everywhere, so that nobody waits in a circle: mail by task and miner, then open rows by task.
+            select a.task_id, a.hotkey
+            from task_assignments a join src s on a.task_id = s.task_id and a.hotkey = s.hotkey
+            where a.deadline > now()
+            order by a.task_id, a.hotkey
+            for update of a
         ), mail as (
-            delete from task_assignments a using src s
-            where a.task_id = s.task_id and a.hotkey = s.hotkey and a.deadline > now()
+            delete from task_assignments a using locked l
+            where a.task_id = l.task_id and a.hotkey = l.hotkey
             returning a.task_id, a.hotkey, a.assigned_at
+        ), live as materialized (
+            select o.task_id, g.n
+            from task_open o
+            join (select task_id, count(*)::smallint as n from mail group by task_id) g on g.task_id = o.task_id
+            order by o.task_id
+            for update of o
+        ), counted as (
+            update task_open o
+            set answered = o.answered + l.n, outstanding = o.outstanding - l.n, seen = true,
+                done_at = case when o.outstanding - l.n <= 0 then now() end
+            from live l
+            where o.task_id = l.task_id
+            returning o.task_id, o.task_type, o.input_size, o.answered, o.done_at
         ), stored as (
             insert into miner_responses (task_id, hotkey, uid, output, engine, model_id, digest, crypto, signature,
                                          claimed_seconds, millis, used)
             select s.task_id, s.hotkey, s.uid, s.output, s.engine, s.model_id, s.digest, s.crypto, s.signature,
                    s.claimed_seconds,
                    coalesce((extract(epoch from clock_timestamp() - m.assigned_at) * 1000)::bigint, 0),
-                   m.task_id is not null
-            from src s left join mail m on m.task_id = s.task_id and m.hotkey = s.hotkey
+                   -- Mail of a task that has just ended is no longer wanted.
+                   c.task_id is not null
+            from src s
+            left join mail m on m.task_id = s.task_id and m.hotkey = s.hotkey
+            left join counted c on c.task_id = m.task_id
             on conflict do nothing
             returning task_id, hotkey, used, millis
-        ), counted as (
-            update task_open o
-            set answered = o.answered + g.n, outstanding = o.outstanding - g.n, seen = true,
-                done_at = case when o.outstanding - g.n <= 0 then now() end
-            from (select task_id, count(*)::smallint as n from mail group by task_id) g
-            where o.task_id = g.task_id
-            returning o.task_id, o.task_type, o.input_size, o.answered, o.done_at
         )
         select s.task_id as "task_id: TaskId", s.hotkey, s.used, s.millis, c.task_type as "task_type?: TaskType",
                c.input_size as "input_size?", c.answered as "answered?", (c.done_at is not null) as "done?"

@@ -107,9 +107,16 @@ pub(crate) async fn seen(
     let hotkeys: Vec<Vec<u8>> = mail.iter().map(|(_, hotkey)| hotkey.0.to_vec()).collect();
     sqlx::query!(
         r#"
-        update task_assignments a set seen_at = now()
-        from (select * from unnest($1::uuid[], $2::bytea[]) as s(task_id, hotkey) order by 1, 2) s
-        where a.task_id = s.task_id and a.hotkey = s.hotkey and a.seen_at is null
+        with locked as (
+            select a.task_id, a.hotkey
+            from task_assignments a
+            join unnest($1::uuid[], $2::bytea[]) as s(task_id, hotkey) using (task_id, hotkey)
+            where a.seen_at is null
+            order by a.task_id, a.hotkey
+            for update of a
+        )
+        update task_assignments a set seen_at = now() from locked l
+        where a.task_id = l.task_id and a.hotkey = l.hotkey
         "#,
         &ids,
         &hotkeys,
@@ -118,8 +125,11 @@ pub(crate) async fn seen(
     .await?;
     sqlx::query_scalar!(
         r#"
-        update task_open set seen = true where task_id = any($1) and not seen
-        returning task_id as "task_id: TaskId"
+        with locked as (
+            select task_id from task_open where task_id = any($1) and not seen order by task_id for update
+        )
+        update task_open o set seen = true from locked l where o.task_id = l.task_id
+        returning o.task_id as "task_id: TaskId"
         "#,
         &ids,
     )
@@ -139,25 +149,35 @@ pub struct Ended {
     pub outcome: Outcome,
 }
 
-/// Takes out assignments whose deadline has passed, or whose miner showed no sign of life.
-pub(crate) async fn take_overdue(db: &mut PgConnection, limit: i64) -> Result<Vec<Ended>, sqlx::Error> {
+/// Takes out assignments whose deadline has passed, or whose miner showed no sign of life: none since it was assigned,
+/// or none for `life_seconds`.
+pub(crate) async fn take_overdue(
+    db: &mut PgConnection,
+    netuid: u16,
+    life_seconds: f64,
+    limit: i64,
+) -> Result<Vec<Ended>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"
         delete from task_assignments a
         using (
-            select task_id, hotkey, deadline <= now() as expired from task_assignments o
-            where deadline <= now()
-               or (seen_at is null and silent_at <= now()
-                   and not exists (select from miner_status m
-                                   where m.netuid = o.netuid and m.hotkey = o.hotkey
-                                     and m.last_seen > o.assigned_at))
-            order by task_id, hotkey
-            limit $1
-            for update skip locked
+            select o.task_id, o.hotkey, o.deadline <= now() as expired
+            from task_assignments o
+            left join miner_status m on m.netuid = o.netuid and m.hotkey = o.hotkey
+            where o.netuid = $1
+              and (o.deadline <= now()
+                   or (o.silent_at <= now()
+                       and coalesce(greatest(o.seen_at, m.last_seen), '-infinity')
+                           <= greatest(o.assigned_at, now() - make_interval(secs => $2))))
+            order by o.task_id, o.hotkey
+            limit $3
+            for update of o skip locked
         ) overdue
         where a.task_id = overdue.task_id and a.hotkey = overdue.hotkey
         returning a.task_id as "task_id: TaskId", a.hotkey, a.uid, a.slot, a.attempt, overdue.expired as "expired!"
         "#,
+        i32::from(netuid),
+        life_seconds,
         limit,
     )
     .fetch_all(db)
@@ -206,7 +226,14 @@ pub(crate) async fn take_refused(
 /// Takes out all assignments of a task that its owner withdrew.
 pub(crate) async fn take_withdrawn(db: &mut PgConnection, task: TaskId) -> Result<Vec<Ended>, sqlx::Error> {
     let rows = sqlx::query!(
-        "delete from task_assignments where task_id = $1 returning hotkey, uid, slot, attempt",
+        r#"
+        with locked as (
+            select task_id, hotkey from task_assignments where task_id = $1 order by hotkey for update
+        )
+        delete from task_assignments a using locked l
+        where a.task_id = l.task_id and a.hotkey = l.hotkey
+        returning a.hotkey, a.uid, a.slot, a.attempt
+        "#,
         task as TaskId,
     )
     .fetch_all(db)
@@ -223,6 +250,36 @@ pub(crate) async fn take_withdrawn(db: &mut PgConnection, task: TaskId) -> Resul
             })
         })
         .collect()
+}
+
+/// Vacant slots of a task, each with the number of its next attempt.
+pub(crate) async fn attempts(
+    db: &mut PgConnection,
+    task: TaskId,
+    vacant: &[i16],
+) -> Result<Vec<(u8, u8)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"
+        select v.slot as "slot!", 1 + count(e.hotkey) as "attempt!"
+        from unnest($2::smallint[]) as v(slot)
+        left join assignment_ends e on e.task_id = $1 and e.slot = v.slot
+        group by v.slot
+        order by v.slot
+        "#,
+        task as TaskId,
+        vacant,
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            (
+                u8::try_from(row.slot).unwrap_or(0),
+                u8::try_from(row.attempt).unwrap_or(u8::MAX),
+            )
+        })
+        .collect())
 }
 
 /// Records how assignments ended.

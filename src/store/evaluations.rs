@@ -35,15 +35,40 @@ pub struct Parts {
     pub quality: Option<u16>,
 }
 
-/// The tasks that are done and whose validators are not frozen yet. Locked.
-pub(crate) async fn lock_unjudged(db: &mut PgConnection, limit: i64) -> Result<Vec<TaskId>, sqlx::Error> {
+/// The tasks after `after` that are done and whose validators are not frozen yet.
+pub(crate) async fn unjudged(
+    db: impl PgExecutor<'_>,
+    netuid: u16,
+    after: TaskId,
+    limit: i64,
+) -> Result<Vec<TaskId>, sqlx::Error> {
     sqlx::query_scalar!(
         r#"
         select task_id as "task_id: TaskId" from task_open
-        where done_at is not null and not judged_by
-        order by task_id limit $1 for update skip locked
+        where netuid = $1 and done_at is not null and not judged_by and task_id > $2
+        order by task_id limit $3
         "#,
+        i32::from(netuid),
+        after as TaskId,
         limit,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Locks those of these tasks that are still done and without a jury, but for what others have locked.
+pub(crate) async fn lock_unjudged(
+    db: &mut PgConnection,
+    tasks: &[TaskId],
+) -> Result<Vec<TaskId>, sqlx::Error> {
+    let ids: Vec<Uuid> = tasks.iter().map(|id| (*id).into()).collect();
+    sqlx::query_scalar!(
+        r#"
+        select task_id as "task_id: TaskId" from task_open
+        where task_id = any($1) and done_at is not null and not judged_by
+        order by task_id for update skip locked
+        "#,
+        &ids,
     )
     .fetch_all(db)
     .await
@@ -233,18 +258,6 @@ pub(crate) async fn may_judge(
     )
     .fetch_one(db)
     .await
-}
-
-/// Waits for evaluations of these tasks that are just being stored, and keeps out further ones.
-pub(crate) async fn lock_juries(db: &mut PgConnection, tasks: &[TaskId]) -> Result<(), sqlx::Error> {
-    let ids: Vec<Uuid> = tasks.iter().map(|id| (*id).into()).collect();
-    sqlx::query!(
-        "select from task_juries where task_id = any($1) order by task_id, validator for update",
-        &ids
-    )
-    .fetch_all(db)
-    .await?;
-    Ok(())
 }
 
 /// A stored evaluation, with the stake behind it.

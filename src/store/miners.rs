@@ -47,7 +47,8 @@ pub(crate) async fn heartbeat(db: impl PgExecutor<'_>, beat: &Heartbeat<'_>) -> 
 pub struct Status {
     pub hotkey: Hotkey,
     pub capacity: u16,
-    pub engines: Vec<Offer>,
+    /// Offers in JSON.
+    pub engines: String,
     pub age_seconds: f64,
     pub suspended: bool,
     pub open: u16,
@@ -61,7 +62,7 @@ pub(crate) async fn heard_of(
 ) -> Result<Vec<Status>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"
-        select hotkey, capacity, engines as "engines: Json<Vec<Offer>>",
+        select hotkey, capacity, engines::text as "engines!",
                extract(epoch from now() - last_seen)::float8 as "age_seconds!",
                suspended_at is not null as "suspended!",
                coalesce(a.open, 0) as "open!"
@@ -81,7 +82,7 @@ pub(crate) async fn heard_of(
             Ok(Status {
                 hotkey: Hotkey(super::bytes("hotkey", row.hotkey)?),
                 capacity: u16::try_from(row.capacity).unwrap_or(0),
-                engines: row.engines.0,
+                engines: row.engines,
                 age_seconds: row.age_seconds,
                 suspended: row.suspended,
                 open: u16::try_from(row.open).unwrap_or(u16::MAX),

@@ -1,9 +1,11 @@
 //! Table `task_open`: what is still to do.
+use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
 use crate::domain::{
     TaskId, TaskState, TaskType,
+    capability::Capability,
     task::{Progress, Reason},
 };
 
@@ -23,10 +25,13 @@ pub struct Open {
     pub client_entropy: bool,
     pub draws: i32,
     pub outstanding: i16,
+    pub vacant: Vec<i16>,
     pub answered: i16,
     pub seen: bool,
     pub done: bool,
     pub age_seconds: f64,
+    /// What it is ordered by among those that wait: a level of priority is worth a minute of waiting.
+    pub turn: DateTime<Utc>,
 }
 
 impl Open {
@@ -40,23 +45,111 @@ impl Open {
             done: self.done,
         }
     }
+
+    /// What its miners must be able to do.
+    pub fn capability(&self) -> Capability {
+        Capability {
+            task_type: self.task_type,
+            source_language: self.source_language.clone(),
+            target_language: self.target_language.clone(),
+            model: self.required_model.clone(),
+        }
+    }
 }
 
-/// The tasks that nobody was drawn for, most urgent first; a level of priority is worth a minute of waiting. Locked.
-pub(crate) async fn lock_pending(db: &mut PgConnection, limit: i64) -> Result<Vec<Open>, sqlx::Error> {
+/// What tasks that wait for a miner need, each once.
+pub(crate) async fn waiting(db: impl PgExecutor<'_>, netuid: u16) -> Result<Vec<Capability>, sqlx::Error> {
+    sqlx::query_as!(
+        Capability,
+        r#"
+        select distinct task_type, source_language, target_language, required_model as model
+        from task_open where netuid = $1 and (draws = 0 or vacant <> '{}')
+        "#,
+        i32::from(netuid),
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// The tasks that wait for a miner who can do one of these, in their turn, after `after`. Locked.
+pub(crate) async fn lock_waiting(
+    db: &mut PgConnection,
+    netuid: u16,
+    capabilities: &[Capability],
+    after: (DateTime<Utc>, TaskId),
+    limit: i64,
+) -> Result<Vec<Open>, sqlx::Error> {
+    let types: Vec<TaskType> = capabilities.iter().map(|wanted| wanted.task_type).collect();
+    let sources: Vec<String> = capabilities
+        .iter()
+        .map(|wanted| wanted.source_language.clone())
+        .collect();
+    let targets: Vec<Option<String>> = capabilities
+        .iter()
+        .map(|wanted| wanted.target_language.clone())
+        .collect();
+    let models: Vec<Option<String>> = capabilities.iter().map(|wanted| wanted.model.clone()).collect();
+    sqlx::query_as!(
+        Open,
+        r#"
+        select o.task_id as "task_id: TaskId", o.task_type, o.source_language, o.target_language, o.required_model,
+               o.required, o.input_size, o.input_bytes, o.request_digest, o.client_entropy, o.draws, o.outstanding,
+               o.vacant, o.answered, o.seen, o.done_at is not null as "done!",
+               extract(epoch from now() - o.accepted_at)::float8 as "age_seconds!", t.turn as "turn!"
+        from task_open o
+        join unnest($2::task_type[], $3::text[], $4::text[], $5::text[])
+            as c(task_type, source_language, target_language, model)
+            on c.task_type = o.task_type and c.source_language = o.source_language
+               and c.target_language is not distinct from o.target_language
+               and c.model is not distinct from o.required_model
+        cross join lateral (
+            select o.accepted_at - array_position(enum_range(null::task_priority), o.priority) * interval '60 s' as turn
+        ) t
+        where o.netuid = $1 and (o.draws = 0 or o.vacant <> '{}') and (t.turn, o.task_id) > ($6, $7)
+        order by t.turn, o.task_id
+        limit $8
+        for update of o skip locked
+        "#,
+        i32::from(netuid),
+        &types as &[TaskType],
+        &sources,
+        &targets as &[Option<String>],
+        &models as &[Option<String>],
+        after.0,
+        after.1 as TaskId,
+        limit,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// The tasks that waited too long: without any draw or answer for `pending_seconds`, or with vacant slots beside
+/// answers for `vacant_seconds`. Locked.
+pub(crate) async fn lock_overdue(
+    db: &mut PgConnection,
+    netuid: u16,
+    pending_seconds: f64,
+    vacant_seconds: f64,
+    limit: i64,
+) -> Result<Vec<Open>, sqlx::Error> {
     sqlx::query_as!(
         Open,
         r#"
         select task_id as "task_id: TaskId", task_type, source_language, target_language, required_model, required,
-               input_size, input_bytes, request_digest, client_entropy, draws, outstanding, answered, seen,
+               input_size, input_bytes, request_digest, client_entropy, draws, outstanding, vacant, answered, seen,
                done_at is not null as "done!",
-               extract(epoch from now() - accepted_at)::float8 as "age_seconds!"
+               extract(epoch from now() - accepted_at)::float8 as "age_seconds!", accepted_at as turn
         from task_open
-        where draws = 0
-        order by accepted_at - (array_position(enum_range(null::task_priority), priority) * interval '60 s'), task_id
-        limit $1
+        where netuid = $1 and (draws = 0 or vacant <> '{}')
+          and (accepted_at <= now() - make_interval(secs => $2)
+               or (answered > 0 and vacant_since <= now() - make_interval(secs => $3)))
+        order by task_id
+        limit $4
         for update skip locked
         "#,
+        i32::from(netuid),
+        pending_seconds,
+        vacant_seconds,
         limit,
     )
     .fetch_all(db)
@@ -70,9 +163,9 @@ pub(crate) async fn lock(db: &mut PgConnection, tasks: &[TaskId]) -> Result<Vec<
         Open,
         r#"
         select task_id as "task_id: TaskId", task_type, source_language, target_language, required_model, required,
-               input_size, input_bytes, request_digest, client_entropy, draws, outstanding, answered, seen,
+               input_size, input_bytes, request_digest, client_entropy, draws, outstanding, vacant, answered, seen,
                done_at is not null as "done!",
-               extract(epoch from now() - accepted_at)::float8 as "age_seconds!"
+               extract(epoch from now() - accepted_at)::float8 as "age_seconds!", accepted_at as turn
         from task_open
         where task_id = any($1)
         order by task_id
@@ -84,23 +177,30 @@ pub(crate) async fn lock(db: &mut PgConnection, tasks: &[TaskId]) -> Result<Vec<
     .await
 }
 
-/// Writes what a draw or the end of assignments changed.
-pub(crate) async fn advance(
-    db: &mut PgConnection,
-    task: TaskId,
-    draws: i32,
-    outstanding: i16,
-    done: bool,
-) -> Result<(), sqlx::Error> {
+/// What a draw or the end of assignments leaves of a live task.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "named like the columns")]
+pub struct Left {
+    pub draws: i32,
+    /// Vacant slots included; at 0 the task is done.
+    pub outstanding: i16,
+    pub vacant: Vec<i16>,
+}
+
+/// Writes what is left of a live task.
+pub(crate) async fn advance(db: &mut PgConnection, task: TaskId, left: &Left) -> Result<(), sqlx::Error> {
     sqlx::query!(
         r#"
-        update task_open set draws = $2, outstanding = $3, done_at = case when $4 then now() end
+        update task_open
+        set draws = $2, outstanding = $3::smallint, vacant = $4::smallint[],
+            vacant_since = case when cardinality($4::smallint[]) > 0 then coalesce(vacant_since, now()) end,
+            done_at = case when $3::smallint = 0 then now() end
         where task_id = $1
         "#,
         task as TaskId,
-        draws,
-        outstanding,
-        done,
+        left.draws,
+        left.outstanding,
+        &left.vacant,
     )
     .execute(db)
     .await?;

@@ -1,5 +1,5 @@
 //! Tables `miner_consensus` and `task_ends`, as settling writes them.
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 use violet_chain::Hotkey;
 
@@ -16,13 +16,60 @@ pub struct Judged {
     pub outstanding: i64,
 }
 
-/// Tasks that may be ready: all validators in, more than half of the stake in and patience over, or too late. Locked.
-pub(crate) async fn lock_ready(
-    db: &mut PgConnection,
+/// The tasks after `after` that may be ready: all validators in, more than half of the stake in and patience over, or
+/// too late.
+pub(crate) async fn ready(
+    db: impl PgExecutor<'_>,
+    netuid: u16,
+    after: TaskId,
     patience_seconds: f64,
     deadline_seconds: f64,
     limit: i64,
-) -> Result<Vec<Judged>, sqlx::Error> {
+) -> Result<Vec<TaskId>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"
+        select o.task_id as "task_id: TaskId"
+        from task_open o
+        cross join lateral (
+            select coalesce(sum(stake), 0)::bigint as stake, count(*) filter (where not evaluated) as outstanding,
+                   coalesce(sum(stake) filter (where evaluated), 0)::bigint as heard
+            from task_juries j where j.task_id = o.task_id
+        ) j
+        where o.netuid = $1 and o.judged_by and o.task_id > $2
+          and (j.outstanding = 0
+               or (o.done_at <= now() - make_interval(secs => $3) and j.heard > j.stake - j.heard)
+               or o.done_at <= now() - make_interval(secs => $4))
+        order by o.task_id
+        limit $5
+        "#,
+        i32::from(netuid),
+        after as TaskId,
+        patience_seconds,
+        deadline_seconds,
+        limit,
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// Locks those of these tasks that still have a jury, but for what others have locked, and its rows.
+pub(crate) async fn lock(db: &mut PgConnection, tasks: &[TaskId]) -> Result<Vec<Judged>, sqlx::Error> {
+    let ids: Vec<Uuid> = tasks.iter().map(|id| (*id).into()).collect();
+    let locked: Vec<Uuid> = sqlx::query_scalar!(
+        r#"
+        select task_id from task_open where task_id = any($1) and judged_by
+        order by task_id for update skip locked
+        "#,
+        &ids,
+    )
+    .fetch_all(&mut *db)
+    .await?;
+    sqlx::query!(
+        "select from task_juries where task_id = any($1) order by task_id, validator for update",
+        &locked
+    )
+    .fetch_all(&mut *db)
+    .await?;
     sqlx::query_as!(
         Judged,
         r#"
@@ -31,21 +78,13 @@ pub(crate) async fn lock_ready(
                j.stake as "eligible_stake!", j.outstanding as "outstanding!"
         from task_open o
         cross join lateral (
-            select coalesce(sum(stake), 0)::bigint as stake, count(*) filter (where not evaluated) as outstanding,
-                   coalesce(sum(stake) filter (where evaluated), 0)::bigint as heard
+            select coalesce(sum(stake), 0)::bigint as stake, count(*) filter (where not evaluated) as outstanding
             from task_juries j where j.task_id = o.task_id
         ) j
-        where o.judged_by
-          and (j.outstanding = 0
-               or (o.done_at <= now() - make_interval(secs => $1) and j.heard > j.stake - j.heard)
-               or o.done_at <= now() - make_interval(secs => $2))
-        order by j.outstanding > 0, o.task_id
-        limit $3
-        for update of o skip locked
+        where o.task_id = any($1)
+        order by o.task_id
         "#,
-        patience_seconds,
-        deadline_seconds,
-        limit,
+        &locked,
     )
     .fetch_all(db)
     .await

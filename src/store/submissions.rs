@@ -5,7 +5,8 @@ use violet_chain::Hotkey;
 
 use super::records::{Batch, RecordColumns};
 use crate::domain::{
-    BatchId, FileId, OrganizationId, Priority, TaskId, TaskType, UserId, records::RecordKind,
+    BatchId, FileId, OrganizationId, Priority, TaskId, TaskType, UserId, capability::Capability,
+    records::RecordKind,
 };
 
 /// A task to be stored.
@@ -52,6 +53,16 @@ impl NewTask {
         let text = self.text.as_ref().map(|text| text.len() as u64);
         text.or_else(|| self.file.as_ref().map(|file| file.size))
             .unwrap_or(0)
+    }
+
+    /// What its miners must be able to do.
+    pub fn capability(&self) -> Capability {
+        Capability {
+            task_type: self.task_type,
+            source_language: self.source_language.clone(),
+            target_language: self.target_language.clone(),
+            model: self.requested_model.clone().filter(|_| self.require_model),
+        }
     }
 }
 

@@ -1,18 +1,20 @@
 //! What runs without being asked. Each worker is idempotent: a failure is logged, and the next round is the retry.
 mod follow_chain;
+mod note_sights;
 mod wake_others;
 
-use std::time::Duration;
+use std::{panic::AssertUnwindSafe, time::Duration};
 
+use futures_util::FutureExt as _;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     app::{App, Inboxes},
-    error::Result,
+    error::{Causes, Error, Result},
     services::{
-        accepting, answering, drawing, evaluating, health, hub::Topic, nonces, roster, settling, submitting,
-        sweeping,
+        accepting, answering, evaluating, health, hub::Topic, nonces, roster, settling, submitting, sweeping,
+        waiting,
     },
 };
 
@@ -23,6 +25,7 @@ pub fn start_writers(app: &App, inboxes: Inboxes, tracker: &TaskTracker, stop: &
         answering,
         evaluating,
         nonces,
+        sights,
         outbox,
     } = inboxes;
     tracker.spawn(
@@ -34,6 +37,7 @@ pub fn start_writers(app: &App, inboxes: Inboxes, tracker: &TaskTracker, stop: &
     tracker.spawn(answering.run(answering::Writer { app: app.clone() }, stop.clone()));
     tracker.spawn(evaluating.run(evaluating::Writer { app: app.clone() }, stop.clone()));
     tracker.spawn(nonces.run(nonces::Writer { app: app.clone() }, stop.clone()));
+    tracker.spawn(note_sights::run(app.clone(), sights, stop.clone()));
     tracker.spawn(wake_others::tell(app.clone(), outbox, stop.clone()));
 }
 
@@ -47,14 +51,14 @@ pub fn start(app: &App, tracker: &TaskTracker, stop: &CancellationToken) {
     every(
         "refresh-roster",
         Duration::from_millis(500),
-        None,
+        Some(Topic::Roster),
         Work::RefreshRoster,
     );
     every(
-        "draw-pending",
+        "draw-waiting",
         Duration::from_secs(1),
         Some(Topic::Drawing),
-        Work::DrawPending,
+        Work::DrawWaiting,
     );
     every(
         "settle",
@@ -71,7 +75,7 @@ pub fn start(app: &App, tracker: &TaskTracker, stop: &CancellationToken) {
 #[derive(Clone, Copy)]
 enum Work {
     RefreshRoster,
-    DrawPending,
+    DrawWaiting,
     Settle,
     Sweep,
     MeasureClock,
@@ -82,12 +86,14 @@ enum Work {
 impl Work {
     async fn run(self, app: &App) -> Result<()> {
         match self {
-            Self::RefreshRoster => roster::refresh(app).await,
-            Self::DrawPending => {
-                // A miner that was just heard of must be on the roster before it can be drawn.
+            Self::RefreshRoster => {
                 roster::refresh(app).await?;
-                drawing::draw_pending(app).await
+                if app.roster.any_waiting() {
+                    app.hub.wake_here(Topic::Drawing);
+                }
+                Ok(())
             }
+            Self::DrawWaiting => waiting::draw(app).await,
             Self::Settle => {
                 // What can be settled does not wait for what cannot be frozen.
                 let (frozen, settled) = (settling::freeze(app).await, settling::settle(app).await);
@@ -104,7 +110,10 @@ impl Work {
     }
 }
 
-/// Does `work` every `period`, and at once when woken.
+/// Between two rounds of a worker, however often it is woken: what comes in between goes together.
+const REST: Duration = Duration::from_millis(5);
+
+/// Does `work` every `period`, and when woken.
 async fn repeat(
     app: App,
     stop: CancellationToken,
@@ -128,8 +137,10 @@ async fn repeat(
             _ = ticks.tick() => {}
             () = woken => {}
         }
-        if let Err(error) = work.run(&app).await {
-            tracing::error!(worker = name, error = %crate::error::Causes(&error), "worker failed");
+        let done = AssertUnwindSafe(work.run(&app)).catch_unwind().await;
+        if let Err(error) = done.unwrap_or_else(|_| Err(Error::internal("it panicked"))) {
+            tracing::error!(worker = name, error = %Causes(&error), "worker failed");
         }
+        tokio::time::sleep(REST).await;
     }
 }

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::harness::{BAD, GOOD, MODEL, Multipart, Reply, User, World, translation};
+use crate::harness::{BAD, GOOD, MODEL, Multipart, Reply, User, World, eventually, translation};
 
 const GREAT: &str = "La casa es grande.";
 
@@ -40,7 +40,11 @@ async fn a_task_is_assigned_worked_on_completed_done_and_approved() {
         (&mail["source_language"], &mail["target_language"]),
         (&"en".into(), &"es".into())
     );
-    assert_eq!(state(&user.status(task).await), "in_progress");
+    // It is noted a moment after the miner was handed it.
+    eventually("the task is in progress", || async {
+        (state(&user.status(task).await) == "in_progress").then_some(())
+    })
+    .await;
 
     // The first answer is there for the user before the others have come.
     let receipt = miners[0].answer(task, GREAT).await;

@@ -20,3 +20,4 @@ mod routing;
 mod schema;
 mod signatures;
 mod types;
+mod waiting;

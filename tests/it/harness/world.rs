@@ -272,6 +272,15 @@ impl World {
         let (number, uid) = validator_number(number);
         let validator = Neuron::new(self, number, uid);
         validator.judgeable(0).await;
+        // It is noted a moment after the request.
+        let seen = format!(
+            "validator_seen where hotkey = '\\x{}'",
+            hex::encode(validator.hotkey().0)
+        );
+        eventually("the validator was seen", || async {
+            (self.count(&seen).await == 1).then_some(())
+        })
+        .await;
         validator
     }
 

@@ -1,0 +1,67 @@
+//! Signs of life: which mail was handed to its miner, which validators are there. Noted behind the requests that show
+//! them, many in one transaction; a crash loses what was seen in the last moments, and the next request shows it again.
+use std::collections::BTreeSet;
+
+use tokio::sync::mpsc;
+use violet_chain::Hotkey;
+
+use crate::{app::App, domain::TaskId, error::Result, services::hub::Topic, store};
+
+/// Signs that may wait to be written.
+const WAITING: usize = 100_000;
+
+/// A sign of life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// A miner was handed this mail. Without any sign an assignment ends sooner.
+    Mail(TaskId, Hotkey),
+    /// A validator made a signed request: only those seen within a day judge.
+    Validator(Hotkey),
+}
+
+/// The side that requests note them on.
+#[derive(Debug)]
+pub struct Sights(mpsc::Sender<Sight>);
+
+impl Sights {
+    /// The two sides.
+    pub fn new() -> (Self, mpsc::Receiver<Sight>) {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        (Self(sender), receiver)
+    }
+
+    /// Notes it, to be written soon.
+    pub fn note(&self, sight: Sight) {
+        // When too much is waiting this one is lost, and a later one of the same neuron counts as well.
+        let _ = self.0.try_send(sight);
+    }
+}
+
+/// Writes what was seen.
+///
+/// # Errors
+/// When the database does not answer; then nothing was written.
+pub async fn write(app: &App, seen: &[Sight]) -> Result<()> {
+    let mut mail = BTreeSet::new();
+    let mut validators = BTreeSet::new();
+    for sight in seen {
+        match *sight {
+            Sight::Mail(task, hotkey) => mail.insert((task, hotkey)),
+            Sight::Validator(hotkey) => validators.insert(hotkey),
+        };
+    }
+    let mail: Vec<(TaskId, Hotkey)> = mail.into_iter().collect();
+    let validators: Vec<Vec<u8>> = validators.into_iter().map(|hotkey| hotkey.0.to_vec()).collect();
+    let mut tx = app.db.begin().await?;
+    if !validators.is_empty() {
+        store::miners::saw_validators(&mut *tx, app.config.netuid, &validators).await?;
+    }
+    let moved = if mail.is_empty() {
+        Vec::new()
+    } else {
+        store::assignments::seen(&mut tx, &mail).await?
+    };
+    tx.commit().await?;
+    moved.into_iter().for_each(|task| app.hub.wake(Topic::Task(task)));
+    Ok(())
+}
