@@ -7,8 +7,8 @@ use object_store::{
     ObjectStore, ObjectStoreExt as _, WriteMultipart, local::LocalFileSystem, path::Path as Key,
 };
 
-/// Parts are written at this size; at most two are in memory for each upload.
-const PART: usize = 5 * 1024 * 1024;
+/// Parts are written at this size; each upload has one in memory, and what arrived while it was written.
+const PART: usize = 1024 * 1024;
 
 /// What may go wrong with object storage.
 #[derive(Debug, thiserror::Error)]

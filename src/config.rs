@@ -90,6 +90,7 @@ pub struct Tasks {
     pub video_bytes: u64,
     pub document_bytes: u64,
     pub answer_file_bytes: u64,
+    pub answer_files: u16,
     pub idempotency_seconds: u64,
     pub silence_seconds: u64,
     pub queue: usize,

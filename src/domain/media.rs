@@ -106,26 +106,89 @@ impl WholeText {
     }
 }
 
-/// Whether a WAV file that begins with `head` and has `size` bytes lacks sound that its header promises.
+/// Whether a WAV file that comes in pieces has the sound that its header promises, wherever in it the sound begins.
 ///
-/// A length of 0 or 2^32 − 1 is what programs write that do not know it yet (a pipe); such a file is whole.
-pub fn is_truncated_wav(head: &[u8], size: u64) -> bool {
-    if head.len() < 12 || &head[..4] != b"RIFF" || &head[8..12] != b"WAVE" {
-        return false;
-    }
-    let mut at = 12;
-    while let Some(header) = head.get(at..at + 8) {
-        let length = u32::from_le_bytes(header[4..8].try_into().expect("4 of 8 bytes"));
-        if &header[..4] == b"data" {
-            let unknown = length == 0 || length == u32::MAX || length >= u32::MAX - 4096;
-            return !unknown && (at as u64 + 8 + u64::from(length)) > size;
+/// A length of 0 or nearly 2^32 is what programs write that do not know it yet (a pipe): such sound lasts to the end.
+#[derive(Debug)]
+pub struct WholeWav {
+    next: Next,
+    /// The beginning of a header whose end has not come.
+    begun: Vec<u8>,
+}
+
+/// What the next bytes of a WAV file are.
+#[derive(Clone, Copy, Debug)]
+enum Next {
+    /// The name of a chunk and its length.
+    Header,
+    /// So many bytes of something else than sound.
+    Other(u64),
+    /// So many bytes of sound.
+    Sound(u64),
+    /// Whatever they are: the sound is whole.
+    Any,
+}
+
+impl Default for WholeWav {
+    fn default() -> Self {
+        Self {
+            // `RIFF`, a length that nobody needs, `WAVE`: who asks has recognised them.
+            next: Next::Other(12),
+            begun: Vec::new(),
         }
-        // Chunks are padded to even lengths.
-        at +=
-            8 + usize::try_from(length).unwrap_or(usize::MAX / 2) + usize::try_from(length % 2).unwrap_or(0);
     }
-    // No sound within the head: a file this short has none at all.
-    size <= head.len() as u64
+}
+
+impl WholeWav {
+    /// Takes the next piece.
+    pub fn add(&mut self, mut piece: &[u8]) {
+        while !piece.is_empty() {
+            self.next = match self.next {
+                Next::Any => return,
+                Next::Header => {
+                    let missing = piece.len().min(8 - self.begun.len());
+                    self.begun.extend(piece.split_off(..missing).unwrap_or_default());
+                    let next = chunk(&self.begun);
+                    if next.is_some() {
+                        self.begun.clear();
+                    }
+                    next.unwrap_or(Next::Header)
+                }
+                Next::Other(length) => match skip(&mut piece, length) {
+                    0 => Next::Header,
+                    left => Next::Other(left),
+                },
+                Next::Sound(length) => match skip(&mut piece, length) {
+                    0 => Next::Any,
+                    left => Next::Sound(left),
+                },
+            };
+        }
+    }
+
+    /// Whether all that was added is one.
+    pub fn holds(&self) -> bool {
+        matches!(self.next, Next::Any)
+    }
+}
+
+/// What follows the header of a chunk, once that is whole.
+fn chunk(header: &[u8]) -> Option<Next> {
+    let (name, length) = header.split_first_chunk::<4>()?;
+    let length = u32::from_le_bytes(length.try_into().ok()?);
+    Some(match (name, length) {
+        (b"data", 0 | 0xffff_f000..) => Next::Any,
+        (b"data", length) => Next::Sound(length.into()),
+        // Chunks are padded to even lengths.
+        (_, length) => Next::Other(u64::from(length).next_multiple_of(2)),
+    })
+}
+
+/// Takes up to `length` bytes off the beginning of `piece`, and says how many of them are still to come.
+fn skip(piece: &mut &[u8], length: u64) -> u64 {
+    let taken = usize::try_from(length).map_or(piece.len(), |length| piece.len().min(length));
+    *piece = &piece[taken..];
+    length - taken as u64
 }
 
 #[cfg(test)]
@@ -198,18 +261,59 @@ mod tests {
         assert!(kind(["readme.txt", "word/document.xml"]).is_err());
     }
 
+    /// Whether this WAV is whole, in pieces of `size`.
+    fn whole(file: &[u8], size: usize) -> bool {
+        let mut whole = WholeWav::default();
+        file.chunks(size).for_each(|piece| whole.add(piece));
+        whole.holds()
+    }
+
     #[test]
     fn a_wav_must_have_the_sound_that_it_promises() {
-        let check = |declared, bytes| {
-            let file = wav(declared, bytes);
-            is_truncated_wav(&file[..file.len().min(HEAD)], file.len() as u64)
+        for (declared, bytes, expected) in [
+            (100, 100, true),
+            (101, 100, false),
+            (99, 100, true),
+            (0, 100, true),
+            (u32::MAX, 100, true),
+            (u32::MAX - 36, 100, true),
+            (1 << 30, 100, false),
+            (20_000, 20_000, true),
+            (20_001, 20_000, false),
+        ] {
+            for size in [1, 7, 44, 45, 8192, 30_000] {
+                assert_eq!(
+                    whole(&wav(declared, bytes), size),
+                    expected,
+                    "{declared} of {bytes} by {size}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_sound_of_a_wav_may_come_late_but_must_come() {
+        let with = |name: &[u8; 4], length: usize, padded: usize| {
+            let mut file = wav(100, 100);
+            let sound = file.split_off(36);
+            file.extend(name);
+            file.extend(u32::try_from(length).unwrap().to_le_bytes());
+            // What looks like sound within another chunk is none.
+            file.extend(b"data".iter().cycle().take(padded));
+            (file, sound)
         };
-        assert!(!check(100, 100));
-        assert!(check(101, 100));
-        assert!(!check(0, 100));
-        assert!(!check(u32::MAX, 100));
-        assert!(!check(20_000, 20_000));
-        assert!(check(20_001, 20_000));
-        assert!(is_truncated_wav(&wav(0, 0)[..30], 30));
+        for length in [0, 1, 2, 7, 8, HEAD - 44, HEAD - 43, 100_001] {
+            let (head, sound) = with(b"LIST", length, length.next_multiple_of(2));
+            let file = [&head[..], &sound].concat();
+            for size in [1, 5, HEAD, file.len()] {
+                assert!(whole(&file, size), "{length} by {size}");
+                assert!(!whole(&file[..file.len() - 1], size), "{length} by {size}");
+                assert!(!whole(&head, size), "{length} by {size}");
+                assert!(!whole(&head[..head.len() - length.min(1)], size));
+            }
+        }
+        // Without the pad of an odd length the next header is read off by one.
+        let (head, sound) = with(b"LIST", 7, 7);
+        assert!(!whole(&[&head[..], &sound].concat(), 16));
     }
 }

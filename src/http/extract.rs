@@ -2,19 +2,33 @@
 use std::{collections::HashMap, time::Duration};
 
 use axum::{
-    body::Bytes,
-    extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Multipart, Request},
+    body::{Body, Bytes},
+    extract::{
+        DefaultBodyLimit, FromRequest, FromRequestParts, Multipart, Request, rejection::JsonRejection,
+    },
     http::{HeaderMap, StatusCode, header},
 };
 use percent_encoding::percent_decode;
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use super::problem::ApiError;
 use crate::{app::App, error::Error};
 
-#[derive(FromRequest)]
-#[from_request(via(axum::Json), rejection(ApiError))]
 pub(crate) struct Json<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequest<App> for Json<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        let limit = app.config.identity.signed_body_bytes;
+        let request = with_limit(request, limit)?;
+        match axum::Json::from_request(request, app).await {
+            Ok(axum::Json(value)) => Ok(Self(value)),
+            Err(JsonRejection::BytesRejection(rejection)) => Err(not_whole(rejection.status(), limit)),
+            Err(rejection) => Err(rejection.into()),
+        }
+    }
+}
 
 #[derive(FromRequestParts)]
 #[from_request(via(axum::extract::Path), rejection(ApiError))]
@@ -75,11 +89,11 @@ impl FromRequest<App> for Fields {
         let limit = 6 * app.config.tasks.text_bytes + OVERHEAD;
         let request = with_limit(request, limit)?;
         let fields = if kind.starts_with("multipart/form-data") {
-            multipart(request).await?
+            multipart(request, limit).await?
         } else if kind.starts_with("application/x-www-form-urlencoded") {
-            urlencoded(&bytes(request).await?)?
+            urlencoded(&whole(request.into_body(), limit).await?)?
         } else if kind.starts_with("application/json") {
-            json(&bytes(request).await?)?
+            json(&whole(request.into_body(), limit).await?)?
         } else {
             return Err(ApiError::malformed(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -97,11 +111,7 @@ pub(crate) fn check_declared_length(headers: &HeaderMap, limit: usize) -> Result
         .and_then(|length| length.to_str().ok())
         .and_then(|length| length.parse::<u64>().ok());
     if declared.is_some_and(|length| length > limit as u64) {
-        return Err(Error::TooLarge {
-            field: "body",
-            detail: format!("must have at most {limit} bytes"),
-        }
-        .into());
+        return Err(too_long(limit));
     }
     Ok(())
 }
@@ -114,26 +124,34 @@ fn with_limit(mut request: Request, limit: usize) -> Result<Request, ApiError> {
     Ok(request)
 }
 
-fn too_long() -> ApiError {
+fn too_long(limit: usize) -> ApiError {
     Error::TooLarge {
         field: "body",
-        detail: "is longer than this operation takes".into(),
+        detail: format!("must have at most {limit} bytes"),
     }
     .into()
 }
 
-async fn bytes(request: Request) -> Result<Bytes, ApiError> {
-    Bytes::from_request(request, &())
-        .await
-        .map_err(|rejection| match rejection.status() {
-            StatusCode::PAYLOAD_TOO_LARGE => too_long(),
-            _ => ApiError::malformed(StatusCode::BAD_REQUEST, "the body did not arrive whole"),
-        })
+/// Why a body could not be read to its end.
+fn not_whole(status: StatusCode, limit: usize) -> ApiError {
+    match status {
+        StatusCode::PAYLOAD_TOO_LARGE => too_long(limit),
+        _ => ApiError::malformed(StatusCode::BAD_REQUEST, "the body did not arrive whole"),
+    }
 }
 
-async fn multipart(request: Request) -> Result<HashMap<String, Value>, ApiError> {
+/// A whole body of at most `limit` bytes.
+pub(crate) async fn whole(body: Body, limit: usize) -> Result<Bytes, ApiError> {
+    let mut request = Request::new(body);
+    DefaultBodyLimit::max(limit).apply(&mut request);
+    Bytes::from_request(request, &())
+        .await
+        .map_err(|rejection| not_whole(rejection.status(), limit))
+}
+
+async fn multipart(request: Request, limit: usize) -> Result<HashMap<String, Value>, ApiError> {
     let malformed = |error: axum::extract::multipart::MultipartError| match error.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => too_long(),
+        StatusCode::PAYLOAD_TOO_LARGE => too_long(limit),
         // To axum a body that breaks off is an error of the server.
         _ => ApiError::malformed(
             StatusCode::BAD_REQUEST,

@@ -12,8 +12,8 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    extract::{Path, Query},
-    principal::{Client, signed},
+    extract::{Path, Query, check_declared_length},
+    principal::{Client, refuse_unsigned, signed},
     problem::ApiError,
 };
 use crate::{
@@ -177,7 +177,7 @@ struct Uploaded {
     file_size: u64,
 }
 
-/// Upload a file of an answer: WAV, at most 64 MiB by default.
+/// Upload a file of an answer: WAV, at most 64 MiB by default, and at most 4 of them for an assignment.
 ///
 /// `Content-Digest: sha-256=:…:` (RFC 9530) declares the body that the signature covers; signature, nonce and
 /// assignment are checked before the body is read, the body against its digest while it is.
@@ -193,15 +193,17 @@ async fn upload_answer_file(State(app): State<App>, request: Request) -> Result<
         .headers
         .get(CONTENT_DIGEST)
         .and_then(|value| value.to_str().ok());
-    let digest = declared.and_then(sha256_of);
     // A stranger learns nothing about the form of the request.
-    let caller = signed(&parts, &app, digest.unwrap_or_default()).await?;
-    let digest = digest.ok_or_else(|| {
+    refuse_unsigned(&parts, &app).await?;
+    let digest = declared.and_then(sha256_of).ok_or_else(|| {
         ApiError::malformed(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "Content-Digest: must be sha-256=:base64 of 32 bytes:",
+            StatusCode::BAD_REQUEST,
+            "Content-Digest: is required, as sha-256=:base64 of 32 bytes:",
         )
     })?;
+    let caller = signed(&parts, &app, digest).await?;
+    let limit = usize::try_from(app.config.tasks.answer_file_bytes).unwrap_or(usize::MAX);
+    check_declared_length(&parts.headers, limit)?;
     let Query(ForTask { task_id }) = Query::<ForTask>::from_request_parts(&mut parts, &app).await?;
     let stream = body.into_data_stream();
     let received = files::receive_answer(&app, caller.neuron.hotkey, task_id, digest, stream).await?;

@@ -8,7 +8,10 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use violet_chain::btauth::{EMPTY_BODY_SHA256, RequestLine};
 
-use super::{extract::check_declared_length, problem::ApiError};
+use super::{
+    extract::{check_declared_length, whole},
+    problem::ApiError,
+};
 use crate::{
     app::App,
     domain::{OrganizationId, UserId},
@@ -148,20 +151,20 @@ pub(super) async fn signed(parts: &Parts, app: &App, body_sha256: [u8; 32]) -> R
     Ok(identity::admit(app, &claim).await?)
 }
 
+/// Without any signature there is no reason to look at a body.
+pub(super) async fn refuse_unsigned(parts: &Parts, app: &App) -> Result<(), ApiError> {
+    if !parts.headers.contains_key("x-bittensor-signature") {
+        signed(parts, app, EMPTY_BODY_SHA256).await?;
+    }
+    Ok(())
+}
+
 async fn signed_body(request: Request, app: &App) -> Result<(Caller, Bytes), ApiError> {
     let (parts, body) = request.into_parts();
-    // Without any signature there is no reason to receive a body.
-    if !parts.headers.contains_key("x-bittensor-signature") {
-        signed(&parts, app, EMPTY_BODY_SHA256).await?;
-    }
+    refuse_unsigned(&parts, app).await?;
     let limit = app.config.identity.signed_body_bytes;
     check_declared_length(&parts.headers, limit)?;
-    let body = axum::body::to_bytes(body, limit)
-        .await
-        .map_err(|_| Error::TooLarge {
-            field: "body",
-            detail: format!("must arrive whole and have at most {limit} bytes"),
-        })?;
+    let body = whole(body, limit).await?;
     let caller = signed(&parts, app, Sha256::digest(&body).into()).await?;
     Ok((caller, body))
 }

@@ -22,7 +22,7 @@ use crate::{
     blobs::{BlobError, Blobs, Writer},
     domain::{
         FileId, OrganizationId, TaskId,
-        media::{self, HEAD, WholeText},
+        media::{self, HEAD, WholeText, WholeWav},
         task::InputKind,
     },
     error::{Error, Result},
@@ -162,7 +162,7 @@ pub async fn receive<E: std::fmt::Display>(
             size,
             sha256,
         }) => {
-            writer.finish().await?;
+            let hold = finish(app, id, writer).await?;
             let name: String = name
                 .chars()
                 .filter(|c| !c.is_control())
@@ -174,11 +174,7 @@ pub async fn receive<E: std::fmt::Display>(
                 media_type,
                 size,
                 sha256,
-                hold: Arc::new(Hold {
-                    blobs: app.blobs.clone(),
-                    id,
-                    kept: AtomicBool::new(false),
-                }),
+                hold: Arc::new(hold),
             })
         }
         Err(error) => {
@@ -189,6 +185,21 @@ pub async fn receive<E: std::fmt::Display>(
             Err(error)
         }
     }
+}
+
+/// Makes a file visible. On a task of its own: a request that is given up meanwhile would leave a file without a hold.
+async fn finish(app: &App, id: FileId, writer: Writer) -> Result<Hold> {
+    let hold = Hold {
+        blobs: app.blobs.clone(),
+        id,
+        kept: AtomicBool::new(false),
+    };
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the request waits for it; one that was given up has promised nothing"
+    )]
+    let finished = tokio::spawn(async move { writer.finish().await.map(|()| hold) });
+    Ok(finished.await.map_err(Error::internal)??)
 }
 
 struct Taken {
@@ -209,6 +220,7 @@ async fn take<E: std::fmt::Display>(
     let mut size = 0u64;
     let mut media_type = None;
     let mut text = (kind == InputKind::Document).then(WholeText::default);
+    let mut sound = (kind == InputKind::Audio).then(WholeWav::default);
     while let Some(chunk) = body.next().await {
         let chunk =
             chunk.map_err(|error| Error::Malformed(format!("{field}: did not arrive whole: {error}")))?;
@@ -227,6 +239,9 @@ async fn take<E: std::fmt::Display>(
         if let Some(text) = &mut text {
             text.add(&chunk);
         }
+        if let Some(sound) = &mut sound {
+            sound.add(&chunk);
+        }
         writer.add(&chunk).await?;
     }
     if size == 0 {
@@ -239,10 +254,10 @@ async fn take<E: std::fmt::Display>(
     if media_type == media::TEXT && !text.is_some_and(|text| text.holds()) {
         return Err(unsupported(kind, field, "is not UTF-8 to its end"));
     }
-    if media::is_truncated_wav(&head, size) {
+    if media_type == media::WAV && !sound.is_some_and(|sound| sound.holds()) {
         return Err(Error::invalid(
             field,
-            "is truncated: its header promises more sound than it has",
+            "is truncated: it has less sound than it promises, or none",
         ));
     }
     Ok(Taken {
@@ -372,7 +387,8 @@ pub async fn open(
 /// Receives a file of a miner's answer, whose digest the miner signed.
 ///
 /// # Errors
-/// 403 without an open assignment, 422 when it is not what was signed, and what [`receive`] refuses.
+/// 403 without an open assignment, 409 when that has all files that it may have, 422 when it is not what was signed,
+/// and what [`receive`] refuses.
 pub async fn receive_answer<E: std::fmt::Display>(
     app: &App,
     miner: Hotkey,
@@ -380,9 +396,19 @@ pub async fn receive_answer<E: std::fmt::Display>(
     signed: [u8; 32],
     body: impl Stream<Item = Result<Bytes, E>>,
 ) -> Result<Received> {
+    let not_open = || Error::Forbidden("this task is not open for you".into());
+    let most = app.config.tasks.answer_files;
+    let enough = || {
+        Error::Conflict(format!(
+            "this assignment has {most} files, and may have no more; answer with one of them"
+        ))
+    };
     let standing = store::answers::standing(&app.db, task, miner).await?;
     if !standing.is_some_and(|standing| standing.assigned) {
-        return Err(Error::Forbidden("this task is not open for you".into()));
+        return Err(not_open());
+    }
+    if store::files::count_of_answer(&app.db, task, miner).await? >= i64::from(most) {
+        return Err(enough());
     }
     let rules = Rules {
         kind: InputKind::Audio,
@@ -401,24 +427,25 @@ pub async fn receive_answer<E: std::fmt::Display>(
             detail: format!("must be WAV; this one is {}", received.media_type),
         });
     }
-    received.hold.keep();
-    let stored = store::files::insert_answer(
-        &app.db,
-        task,
-        miner,
-        &store::files::NewFile {
-            file_id: received.id,
-            file_name: &received.name,
-            media_type: received.media_type,
-            size: received.size,
-            sha256: received.sha256,
-            object_key: &received.object_key(),
-        },
-    )
-    .await?;
-    if !stored {
-        discard(app, received.id).await;
-        return Err(Error::NotFound { what: "task" });
+    let new = store::files::NewFile {
+        file_id: received.id,
+        file_name: &received.name,
+        media_type: received.media_type,
+        size: received.size,
+        sha256: received.sha256,
+        object_key: &received.object_key(),
+    };
+    let mut transaction = app.db.begin().await?;
+    // Again, and for good: the assignment may have ended, and other uploads may have been faster.
+    if !store::files::lock_assignment(&mut *transaction, task, miner).await? {
+        return Err(not_open());
     }
+    if store::files::count_of_answer(&mut *transaction, task, miner).await? >= i64::from(most) {
+        return Err(enough());
+    }
+    store::files::insert_answer(&mut *transaction, task, miner, &new).await?;
+    // From here on the row may be there even if nobody waits for it any more.
+    received.hold.keep();
+    transaction.commit().await?;
     Ok(received)
 }

@@ -33,14 +33,46 @@ pub struct File {
     pub created_at: DateTime<Utc>,
 }
 
-/// Stores a file of a miner's answer; it belongs to the owner of the task. False when there is no such task.
+/// Keeps an open assignment as it is until the end of the transaction, so that the files of its answer can be counted.
+/// False when there is none.
+pub(crate) async fn lock_assignment(
+    db: impl PgExecutor<'_>,
+    task: TaskId,
+    miner: Hotkey,
+) -> Result<bool, sqlx::Error> {
+    let found = sqlx::query!(
+        "select slot from task_assignments where task_id = $1 and hotkey = $2 for update",
+        task as TaskId,
+        &miner.0[..],
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(found.is_some())
+}
+
+/// How many files a miner has uploaded for its answer to a task.
+pub(crate) async fn count_of_answer(
+    db: impl PgExecutor<'_>,
+    task: TaskId,
+    miner: Hotkey,
+) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select count(*) as "count!" from files where task_id = $1 and hotkey = $2"#,
+        task as TaskId,
+        &miner.0[..],
+    )
+    .fetch_one(db)
+    .await
+}
+
+/// Stores a file of a miner's answer; it belongs to the owner of the task.
 pub(crate) async fn insert_answer(
     db: impl PgExecutor<'_>,
     task: TaskId,
     miner: Hotkey,
     new: &NewFile<'_>,
-) -> Result<bool, sqlx::Error> {
-    let done = sqlx::query!(
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
         r#"
         insert into files
             (file_id, organization_id, task_id, hotkey, file_name, media_type, size, sha256, object_key)
@@ -57,7 +89,7 @@ pub(crate) async fn insert_answer(
     )
     .execute(db)
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(())
 }
 
 pub(crate) async fn find(db: impl PgExecutor<'_>, id: FileId) -> Result<Option<File>, sqlx::Error> {

@@ -163,6 +163,8 @@ async fn a_vacant_slot_is_given_up_in_the_end() {
     // Beside an answer it keeps the verdict waiting, so it waits shorter.
     first.refuse(&other).await;
     let third = miner(&world, 3, 1, &[("en", "es")]).await;
+    // Candidates are frozen for a second.
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
     let mut fields = to("es");
     fields["required_miner_count"] = 2.into();
     let task = user.submit(&fields).await;

@@ -331,12 +331,53 @@ async fn a_body_that_is_announced_too_large_is_refused_before_it_is_read() {
         let head = head("/api/v1/text-translation", kind, &key);
         assert_eq!(status_of_head(&world, &head).await, "HTTP/1.1 413");
     }
-    let head = head(
-        "/api/v1/miner/heartbeat",
-        "application/json",
-        "X-Bittensor-Signature: 0x00",
-    );
-    assert_eq!(status_of_head(&world, &head).await, "HTTP/1.1 413");
+    for path in ["miner/heartbeat", "validator/evaluations", "auth/register"] {
+        let path = format!("/api/v1/{path}");
+        let head = head(&path, "application/json", "X-Bittensor-Signature: 0x00");
+        assert_eq!(status_of_head(&world, &head).await, "HTTP/1.1 413", "{path}");
+    }
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_json_body_that_is_cut_off_is_malformed_and_a_long_one_too_large() {
+    const LIMIT: usize = 5_000;
+    let world = World::with(|config| config.identity.signed_body_bytes = LIMIT).await;
+    for path in ["miner/heartbeat", "validator/evaluations", "auth/register"] {
+        let path = format!("/api/v1/{path}");
+        // Half of what was announced, and nothing more will come.
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: violet\r\nContent-Type: application/json\r\n\
+             X-Bittensor-Signature: 0x00\r\nContent-Length: 100\r\n\r\n{{\"email\":"
+        );
+        let mut stream = TcpStream::connect(world.server.address).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 400"), "{path}: {answer}");
+        assert!(answer.contains("did not arrive whole"), "{path}: {answer}");
+
+        // Without a declared length the limit shows on the way.
+        let sized = |bytes: usize| {
+            let mut body = br#"{"email":"someone@example.org","password":"long enough 1"}"#.to_vec();
+            body.resize(bytes, b' ');
+            let pieces: Vec<std::io::Result<Vec<u8>>> =
+                body.chunks(1000).map(|piece| Ok(piece.to_vec())).collect();
+            world
+                .http
+                .post(format!("{}{path}", world.server.url()))
+                .header("content-type", "application/json")
+                .header("x-bittensor-signature", "0x00")
+                .body(reqwest::Body::wrap_stream(futures_util::stream::iter(pieces)))
+        };
+        let reply = Reply::to(sized(LIMIT + 1)).await;
+        assert!(reply.problem(413, "/problems/too-large").contains("5000"));
+        let whole = Reply::to(sized(LIMIT)).await;
+        // The signature is none; an account needs none.
+        let expected = if path.ends_with("register") { 200 } else { 401 };
+        assert_eq!(whole.status, expected, "{path}: {:?}", whole.body);
+    }
     world.end().await;
 }
 

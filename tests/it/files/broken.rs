@@ -1,24 +1,10 @@
 //! Senders that stop, announce too much, or are nobody: over a bare connection, to see when the server answers.
-use std::time::Duration;
+use tokio::io::AsyncWriteExt;
 
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
-
-use super::{assert_nothing_stays, id, transcription, world_with_a_miner};
+use super::{assert_nothing_stays, head, id, lines, speech, status, transcription, world_with_a_miner};
 use crate::harness::{Multipart, User, World, eventually, samples};
 
 const TARGET: &str = "/api/v1/transcription";
-
-/// A request of which nothing but the head is sent.
-async fn head(world: &World, target: &str, headers: &[String]) -> TcpStream {
-    let mut stream = TcpStream::connect(world.server.address).await.unwrap();
-    let headers = headers.join("\r\n");
-    let head = format!("POST {target} HTTP/1.1\r\nHost: violet\r\n{headers}\r\n\r\n");
-    stream.write_all(head.as_bytes()).await.unwrap();
-    stream
-}
 
 fn form_of(length: u64) -> Vec<String> {
     vec![
@@ -31,16 +17,6 @@ fn by(user: &User, length: u64) -> Vec<String> {
     let mut headers = form_of(length);
     headers.push(format!("X-API-Key: {}", user.key));
     headers
-}
-
-/// The status that is answered to what was sent so far.
-async fn status(stream: &mut TcpStream) -> String {
-    let mut answer = vec![0; 12];
-    tokio::time::timeout(Duration::from_secs(5), stream.read_exact(&mut answer))
-        .await
-        .expect("it is answered without the rest")
-        .unwrap();
-    String::from_utf8(answer).unwrap().split_off(9)
 }
 
 #[tokio::test]
@@ -65,16 +41,67 @@ async fn who_is_refused_need_not_send_the_body() {
     // Signed by somebody, or for a task that is not theirs: still nothing is received.
     for (miner, wanted) in [(world.stranger(), "403"), (world.silent_miner(1), "403")] {
         let mut headers = vec![digest.to_owned(), length.to_owned()];
-        headers.extend(
-            miner
-                .signed("POST", upload, b"")
-                .iter()
-                .map(|(name, value)| format!("{name}: {value}")),
-        );
+        headers.extend(lines(&miner.signed("POST", upload, b"")));
+        let mut stream = head(&world, upload, &headers).await;
+        assert_eq!(status(&mut stream).await, wanted);
+    }
+    // A limit is a limit for whoever could upload, too.
+    let limit = world.config().tasks.answer_file_bytes;
+    for (length, wanted) in [(limit + 1, "413"), (limit, "403")] {
+        let mut headers = vec![digest.to_owned(), format!("Content-Length: {length}")];
+        headers.extend(lines(&world.silent_miner(1).signed("POST", upload, b"")));
         let mut stream = head(&world, upload, &headers).await;
         assert_eq!(status(&mut stream).await, wanted);
     }
     assert_nothing_stays(&world).await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_body_in_broken_chunks_is_malformed() {
+    let (world, user) = world_with_a_miner().await;
+    let file = Multipart::new()
+        .file("audio_file", "a.wav", &samples::wav(100))
+        .unfinished();
+    let upload = "/api/v1/miner/files?task_id=0192f0c1-2a3b-7c4d-8e5f-000000000001";
+    let key = format!("X-API-Key: {}", user.key);
+    let kind = |kind: &str| format!("Content-Type: {kind}");
+    let json = || (kind("application/json"), b"{\"a\":".to_vec());
+    let form = |body: &[u8]| (kind(&Multipart::kind()), body.to_vec());
+    for (target, (kind, begun)) in [
+        (TARGET, form(&file)),
+        (TARGET, form(&file[..file.len() - 50])),
+        (TARGET, form(b"")),
+        ("/api/v1/text-translation", form(&file)),
+        ("/api/v1/text-translation", json()),
+        (
+            "/api/v1/text-translation",
+            (kind("application/x-www-form-urlencoded"), b"text=a".to_vec()),
+        ),
+        ("/api/v1/auth/register", json()),
+        ("/api/v1/miner/heartbeat", json()),
+        ("/api/v1/validator/evaluations", json()),
+    ] {
+        let mut headers = vec![key.clone(), kind, "Transfer-Encoding: chunked".into()];
+        headers.extend(lines(&world.silent_miner(1).signed("POST", target, b"")));
+        let mut stream = head(&world, target, &headers).await;
+        let mut body = format!("{:x}\r\n", begun.len().max(1)).into_bytes();
+        body.extend(if begun.is_empty() { b"-" } else { &begun[..] });
+        body.extend(b"\r\nno length\r\n");
+        stream.write_all(&body).await.unwrap();
+        assert_eq!(status(&mut stream).await, "400", "{target}");
+    }
+    // The file of an answer, by who may upload it.
+    let user_task = speech(&user, 1).await;
+    let target = upload.replace("0192f0c1-2a3b-7c4d-8e5f-000000000001", &user_task);
+    let digest = "Content-Digest: sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:";
+    let mut headers = vec![digest.into(), "Transfer-Encoding: chunked".into()];
+    headers.extend(lines(&world.silent_miner(1).signed("POST", &target, b"")));
+    let mut stream = head(&world, &target, &headers).await;
+    stream.write_all(b"4\r\nRIFF\r\nno length\r\n").await.unwrap();
+    assert_eq!(status(&mut stream).await, "400");
+    assert_eq!(world.count("files").await, 0);
+    world.stored(0).await;
     world.end().await;
 }
 

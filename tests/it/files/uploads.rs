@@ -1,4 +1,5 @@
 //! Files that users send: what they may be, how large, and under which names.
+use futures_util::stream;
 use serde_json::json;
 
 use super::{assert_nothing_stays, id, transcribe, transcription, world_with_a_miner};
@@ -11,6 +12,16 @@ async fn document(user: &User, file: &[u8]) -> Reply {
         .field("source_language", "en")
         .field("target_language", "es");
     Reply::to(form.put(user.post("/api/v1/document-translation"))).await
+}
+
+/// A WAV whose sound follows notes of this length.
+fn wav_with_notes(notes: usize, declared: u32, bytes: usize) -> Vec<u8> {
+    let mut file = samples::wav_of(declared, bytes);
+    let sound = file.split_off(36);
+    file.extend(b"LIST");
+    file.extend(u32::try_from(notes).unwrap().to_le_bytes());
+    file.extend(vec![b'd'; notes.next_multiple_of(2)]);
+    [file, sound].concat()
 }
 
 async fn video(user: &User, file: &[u8]) -> Reply {
@@ -52,8 +63,15 @@ async fn a_file_of_another_kind_or_an_empty_or_truncated_one_is_refused() {
         assert_eq!(reply.body["field"], field);
     }
     for (declared, bytes) in [(101, 100), (50_001, 50_000), (1 << 30, 0)] {
-        let reply = transcription(&user, &samples::wav_of(declared, bytes)).await;
-        assert!(reply.invalid("audio_file").contains("truncated"));
+        for file in [
+            samples::wav_of(declared, bytes),
+            wav_with_notes(20_001, declared, bytes),
+            // No sound at all.
+            wav_with_notes(20_001, declared, bytes)[..20_000].to_vec(),
+        ] {
+            let reply = transcription(&user, &file).await;
+            assert!(reply.invalid("audio_file").contains("truncated"));
+        }
     }
     transcription(&user, &samples::wav(100)[..40])
         .await
@@ -68,9 +86,16 @@ async fn content_decides_what_a_file_is() {
     // Programs that write to a pipe do not know the length.
     for declared in [0, u32::MAX] {
         transcription(&user, &samples::wav_of(declared, 1000)).await.ok();
+        transcription(&user, &wav_with_notes(20_001, declared, 1000))
+            .await
+            .ok();
     }
     for (reply, format) in [
         (transcription(&user, &samples::wav(100)).await, "audio/wav"),
+        (
+            transcription(&user, &wav_with_notes(200_001, 3000, 3000)).await,
+            "audio/wav",
+        ),
         (transcription(&user, &samples::mp3()).await, "audio/mpeg"),
         (transcription(&user, &samples::mp4()).await, "video/mp4"),
         (video(&user, &samples::mp4()).await, "video/mp4"),
@@ -85,7 +110,7 @@ async fn content_decides_what_a_file_is() {
     ] {
         assert_eq!(reply.ok()["file_format"], format);
     }
-    assert_eq!(world.objects().len(), 11);
+    assert_eq!(world.objects().len(), 14);
     world.end().await;
 }
 
@@ -149,6 +174,54 @@ async fn a_form_has_one_file_before_or_after_its_fields() {
 }
 
 #[tokio::test]
+async fn what_is_around_a_file_has_a_limit() {
+    let (world, user) = world_with_a_miner().await;
+    let file = samples::wav(300_000);
+    let many = |count: usize| (0..count).fold(Multipart::new(), |form, _| form.field("note", "x"));
+    let submit = async |before: &[u8], form: Multipart| {
+        let body = [before, &form.bytes()].concat();
+        // Without a declared length: what is sent decides.
+        let pieces: Vec<std::io::Result<Vec<u8>>> =
+            body.chunks(30_000).map(|piece| Ok(piece.to_vec())).collect();
+        let request = transcribe(&user)
+            .header("content-type", Multipart::kind())
+            .body(reqwest::Body::wrap_stream(stream::iter(pieces)));
+        Reply::to(request).await
+    };
+    let with_file = |form: Multipart| form.file("audio_file", "a.wav", &file);
+    // What belongs to no part, long values, many parts: each before and after the file.
+    for (before, form) in [
+        (100_000, with_file(Multipart::new())),
+        (0, with_file(Multipart::new().field("note", "x".repeat(60_000)))),
+        (0, with_file(Multipart::new()).field("note", "x".repeat(60_000))),
+        (0, with_file(many(900))),
+        (
+            0,
+            (0..900).fold(with_file(Multipart::new()), |form, _| form.field("note", "x")),
+        ),
+    ] {
+        let accepted = submit(&vec![b' '; before], form).await.ok();
+        assert_eq!(accepted["file_size"], file.len());
+    }
+    for (before, form) in [
+        (250_000, with_file(Multipart::new())),
+        (0, with_file(Multipart::new().field("note", "x".repeat(70_000)))),
+        (0, with_file(Multipart::new()).field("note", "x".repeat(70_000))),
+        (0, with_file(many(1100))),
+        (
+            0,
+            (0..1100).fold(with_file(Multipart::new()), |form, _| form.field("note", "x")),
+        ),
+    ] {
+        submit(&vec![b' '; before], form)
+            .await
+            .problem(413, "/problems/too-large");
+    }
+    assert_eq!(world.stored(5).await.len(), 5);
+    world.end().await;
+}
+
+#[tokio::test]
 async fn the_limit_is_the_last_size_that_is_taken() {
     const LIMIT: usize = 150_000;
     let world = World::with(|config| config.tasks.audio_bytes = LIMIT as u64).await;
@@ -160,7 +233,7 @@ async fn the_limit_is_the_last_size_that_is_taken() {
             .chunks(10_000)
             .map(|piece| Ok(piece.to_vec()))
             .collect();
-        let body = reqwest::Body::wrap_stream(futures_util::stream::iter(pieces));
+        let body = reqwest::Body::wrap_stream(stream::iter(pieces));
         transcribe(&user)
             .header("content-type", Multipart::kind())
             .body(body)
