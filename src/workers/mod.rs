@@ -43,8 +43,8 @@ pub fn start_writers(app: &App, inboxes: Inboxes, tracker: &TaskTracker, stop: &
 
 /// Starts everything else: the complete list.
 pub fn start(app: &App, tracker: &TaskTracker, stop: &CancellationToken) {
-    tracker.spawn(follow_chain::run(app.clone(), stop.clone()));
-    tracker.spawn(wake_others::listen(app.clone(), stop.clone()));
+    tracker.spawn(kept_up("follow-chain", app.clone(), stop.clone(), follow_chain::run));
+    tracker.spawn(kept_up("listen", app.clone(), stop.clone(), wake_others::listen));
     let every = |name, period, woken_by, work| {
         tracker.spawn(repeat(app.clone(), stop.clone(), name, period, woken_by, work));
     };
@@ -109,6 +109,26 @@ impl Work {
         }
     }
 }
+
+/// Runs `work` until it ends by itself; after a panic it begins anew.
+async fn kept_up<F: Future<Output = ()>>(
+    name: &'static str,
+    app: App,
+    stop: CancellationToken,
+    work: impl Fn(App, CancellationToken) -> F,
+) {
+    while AssertUnwindSafe(work(app.clone(), stop.clone()))
+        .catch_unwind()
+        .await
+        .is_err()
+    {
+        tracing::error!(worker = name, "worker panicked; it begins anew");
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// After a panic.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Between two rounds of a worker, however often it is woken: what comes in between goes together.
 const REST: Duration = Duration::from_millis(5);
