@@ -35,7 +35,10 @@ pub struct Config {
 pub struct Server {
     pub host: String,
     pub port: u16,
+    pub connections: usize,
+    pub header_seconds: u64,
     pub longest_wait_seconds: u64,
+    pub request_seconds: u64,
     pub upload_seconds: u64,
     pub drain_seconds: u64,
 }
@@ -176,6 +179,9 @@ impl Config {
                 "tasks.text_shortest is above tasks.text_characters".into(),
             ));
         }
+        if config.server.connections == 0 {
+            return Err(ConfigError::Invalid("server.connections is 0".into()));
+        }
         Ok(config)
     }
 
@@ -245,6 +251,13 @@ mod tests {
         let figment = Figment::from(Toml::string(DEFAULTS)).merge(("routing.stake", 1));
         let error = Config::from_figment(&figment).unwrap_err();
         assert!(error.to_string().contains("add up to 500001"), "{error}");
+    }
+
+    #[test]
+    fn a_server_without_connections_is_refused() {
+        let figment = Figment::from(Toml::string(DEFAULTS)).merge(("server.connections", 0));
+        let error = Config::from_figment(&figment).unwrap_err();
+        assert!(error.to_string().contains("server.connections"), "{error}");
     }
 
     #[test]

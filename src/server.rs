@@ -116,11 +116,20 @@ impl Server {
         };
         workers::start_writers(&app, inboxes, &server.writers, &server.stop_writers);
         workers::start(&app, &server.requests, &server.stop_requests);
-        let serving = axum::serve(listener, http::router(app))
-            .with_graceful_shutdown(server.stop_requests.clone().cancelled_owned());
         server
             .requests
-            .spawn(async move { serving.await.expect("axum::serve never fails") });
+            .spawn(telemetry::keep_up(server.stop_requests.clone()));
+        let limits = http::Limits {
+            connections: app.config.server.connections,
+            headers: Duration::from_secs(app.config.server.header_seconds),
+        };
+        server.requests.spawn(http::serve(
+            listener,
+            http::router(app),
+            limits,
+            server.requests.clone(),
+            server.stop_requests.clone(),
+        ));
         tracing::info!(%address, hotkey = %server.app.hotkey, netuid = server.app.config.netuid, "listening");
         Ok(server)
     }

@@ -1,11 +1,18 @@
 //! Logs and metrics: for people on a terminal, JSON otherwise; Prometheus when asked.
-use std::{io::IsTerminal, sync::OnceLock};
+use std::{io::IsTerminal, sync::OnceLock, time::Duration};
 
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics::Unit;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 /// The `metrics` crate has one recorder for the process; this is the way to read it.
 static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
+
+/// How long requests took; the only histogram.
+const REQUESTS: &str = "violet_http_request_seconds";
+/// In seconds. A request that waits for a result may take a minute and more.
+const BUCKETS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0];
 
 /// Starts logging to standard error; a second call does nothing.
 pub fn start_logging(filter: &str) {
@@ -26,6 +33,14 @@ pub fn start_metrics() {
     let _ = handle();
 }
 
+/// Sums up what was measured, until `stop`: a histogram keeps each value until then.
+pub async fn keep_up(stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(Duration::from_secs(5));
+    while stop.run_until_cancelled(ticks.tick()).await.is_some() {
+        handle().run_upkeep();
+    }
+}
+
 /// The counters in the text format of Prometheus.
 pub fn render_metrics() -> String {
     handle().render()
@@ -33,10 +48,58 @@ pub fn render_metrics() -> String {
 
 fn handle() -> &'static PrometheusHandle {
     METRICS.get_or_init(|| {
-        let recorder = PrometheusBuilder::new().build_recorder();
+        let recorder = PrometheusBuilder::new()
+            .set_buckets_for_metric(Matcher::Full(REQUESTS.into()), BUCKETS)
+            .expect("there are buckets")
+            .build_recorder();
         let handle = recorder.handle();
         // Fails only if another recorder was set before: then it has the counters, and ours stays empty.
         let _ = metrics::set_global_recorder(recorder);
+        describe();
         handle
     })
+}
+
+/// Says what each metric is; ARCHITECTURE.md lists them.
+fn describe() {
+    metrics::describe_histogram!(
+        REQUESTS,
+        Unit::Seconds,
+        "Requests that were answered, by route, method and status, and how long that took"
+    );
+    for (name, text) in [
+        (
+            "violet_tasks_accepted_total",
+            "Tasks that this replica stored, by type",
+        ),
+        ("violet_draws_total", "Draws of miners that this replica stored"),
+        ("violet_answers_total", "Answers of miners, by whether they count"),
+        (
+            "violet_evaluations_total",
+            "Evaluations of validators, by whether they count",
+        ),
+        (
+            "violet_tasks_settled_total",
+            "Tasks that this replica settled, by the state they ended in",
+        ),
+    ] {
+        metrics::describe_counter!(name, Unit::Count, text);
+    }
+    for (name, text) in [
+        ("violet_tasks_open", "Tasks that have not ended"),
+        ("violet_tasks_pending", "Tasks that wait for their first draw"),
+        ("violet_miners_available", "Miners whose heartbeat counts"),
+        ("violet_snapshot_block", "Block of the metagraph in force"),
+        (
+            "violet_chain_finalized_block",
+            "Last finalized block that this replica has seen",
+        ),
+    ] {
+        metrics::describe_gauge!(name, Unit::Count, text);
+    }
+    metrics::describe_gauge!(
+        "violet_snapshot_age_seconds",
+        Unit::Seconds,
+        "Time since the metagraph in force was received; NaN without one"
+    );
 }

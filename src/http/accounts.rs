@@ -40,7 +40,12 @@ struct Registered {
 /// Register, and get an API key.
 #[utoipa::path(
     post, path = "/auth/register", tag = "accounts",
-    responses((status = 200, description = "The account and its first key", body = Registered), ApiError)
+    responses(
+        (status = 200, description = "The account and its first key", body = Registered),
+        (status = 409, description = "conflict"),
+        (status = 422, description = "invalid-value"),
+        ApiError
+    )
 )]
 async fn register_user(
     State(app): State<App>,
@@ -67,7 +72,7 @@ struct Verified {
 
 /// Check the API key that is sent along.
 #[utoipa::path(
-    get, path = "/auth/verify-api-key", tag = "accounts",
+    get, path = "/auth/verify-api-key", tag = "accounts", security(("api_key" = [])),
     responses((status = 200, description = "Whose key it is", body = Verified), ApiError)
 )]
 async fn verify_api_key(client: Client) -> Body<Verified> {

@@ -125,7 +125,8 @@ impl FromRequestParts<App> for Permitted {
 
 /// Download a file, with the key of its owner or by a link.
 #[utoipa::path(
-    get, path = "/files/{file_id}/download", tag = "files", params(("file_id" = FileId, Path), Link),
+    get, path = "/files/{file_id}/download", tag = "files", security(("api_key" = []), ()),
+    params(("file_id" = FileId, Path), Link),
     responses(
         (status = 200, description = "Its bytes", body = Vec<u8>, content_type = "application/octet-stream"),
         ApiError
@@ -182,10 +183,15 @@ struct Uploaded {
 /// `Content-Digest: sha-256=:…:` (RFC 9530) declares the body that the signature covers; signature, nonce and
 /// assignment are checked before the body is read, the body against its digest while it is.
 #[utoipa::path(
-    post, path = "/miner/files", tag = "miners",
+    post, path = "/miner/files", tag = "miners", security(("btauth" = [])),
     params(ForTask, ("Content-Digest" = String, Header, description = "sha-256=:base64:")),
     request_body(content = Vec<u8>, content_type = "audio/wav"),
-    responses((status = 200, description = "Stored", body = Uploaded), ApiError)
+    responses(
+        (status = 200, description = "Stored", body = Uploaded),
+        (status = 409, description = "conflict"),
+        (status = 422, description = "invalid-value"),
+        ApiError
+    )
 )]
 async fn upload_answer_file(State(app): State<App>, request: Request) -> Result<Body<Uploaded>, ApiError> {
     let (mut parts, body) = request.into_parts();

@@ -58,8 +58,12 @@ struct Beat {
 
 /// Say what this miner can do and that it is there.
 #[utoipa::path(
-    post, path = "/miner/heartbeat", tag = "miners", request_body = Heartbeat,
-    responses((status = 200, description = "Noted", body = Beat), ApiError)
+    post, path = "/miner/heartbeat", tag = "miners", security(("btauth" = [])), request_body = Heartbeat,
+    responses(
+        (status = 200, description = "Noted", body = Beat),
+        (status = 422, description = "invalid-value"),
+        ApiError
+    )
 )]
 async fn send_heartbeat(
     State(app): State<App>,
@@ -175,9 +179,13 @@ fn assigned() -> String {
 
 /// Read the open assignments of this miner; `wait` holds the answer until there is one.
 #[utoipa::path(
-    get, path = "/miners/{uid}/tasks", tag = "miners",
+    get, path = "/miners/{uid}/tasks", tag = "miners", security(("btauth" = [])),
     params(("uid" = u16, Path, description = "The caller's own"), Filter, Wait),
-    responses((status = 200, description = "Open assignments, most urgent first", body = [Assignment]), ApiError)
+    responses(
+        (status = 200, description = "Open assignments, most urgent first", body = [Assignment]),
+        (status = 422, description = "invalid-value"),
+        ApiError
+    )
 )]
 async fn list_miner_tasks(
     State(app): State<App>,
@@ -254,8 +262,13 @@ struct AnswerReceipt {
 
 /// Answer a task. One answer counts for each task and hotkey, and it is final.
 #[utoipa::path(
-    post, path = "/miner/answers", tag = "miners", request_body = NewAnswer,
-    responses((status = 200, description = "What became of it", body = AnswerReceipt), ApiError)
+    post, path = "/miner/answers", tag = "miners", security(("btauth" = [])), request_body = NewAnswer,
+    responses(
+        (status = 200, description = "What became of it", body = AnswerReceipt),
+        (status = 404, description = "not-found"),
+        (status = 422, description = "invalid-value"),
+        ApiError
+    )
 )]
 async fn submit_answer(
     State(app): State<App>,
@@ -280,14 +293,16 @@ async fn submit_answer(
         signature,
     };
     let receipt = answering::answer(&app, &caller, answer).await?;
+    let used = matches!(receipt, Receipt::Used { .. });
+    metrics::counter!("violet_answers_total", "used" => used.to_string()).increment(1);
     Ok(Body(match receipt {
         Receipt::Used { first } => AnswerReceipt {
-            used: true,
+            used,
             first: Some(first),
             reason: None,
         },
         Receipt::Unused(reason) => AnswerReceipt {
-            used: false,
+            used,
             first: None,
             reason: Some(reason),
         },
@@ -311,7 +326,7 @@ struct Released {
 
 /// Give an assignment back that this miner cannot do; another miner is drawn.
 #[utoipa::path(
-    post, path = "/miner/refusals", tag = "miners", request_body = Refusal,
+    post, path = "/miner/refusals", tag = "miners", security(("btauth" = [])), request_body = Refusal,
     responses((status = 200, description = "Whether there was one", body = Released), ApiError)
 )]
 async fn refuse_task(

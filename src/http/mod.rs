@@ -1,9 +1,11 @@
 //! The REST API: decodes, calls one service, encodes.
 mod accounts;
 mod audit;
+mod describing;
 mod files;
 mod miners;
 mod results;
+mod serving;
 mod submissions;
 mod system;
 mod tasks;
@@ -14,12 +16,14 @@ mod principal;
 mod problem;
 mod upload;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
-    http::{HeaderName, StatusCode, header},
+    extract::{DefaultBodyLimit, MatchedPath, Request},
+    http::{HeaderName, Method, StatusCode, header},
+    middleware::Next,
+    response::Response,
 };
 use serde::{Deserialize, Deserializer, de::Error as _};
 use tower::ServiceBuilder;
@@ -30,16 +34,17 @@ use tower_http::{
     timeout::TimeoutLayer,
     trace::TraceLayer,
 };
+use tracing::Span;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::SwaggerUi;
+
+pub use serving::{Limits, serve};
 
 use crate::app::App;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
-/// What a request may take on top of the longest wait.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 #[derive(OpenApi)]
 #[openapi(
@@ -48,7 +53,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
         description = "The gateway between ordinary users and a Bittensor subnet.\n\n\
             Users send an API key as `X-API-Key` (or `Authorization: Bearer`); `POST /api/v1/auth/register` gives \
             one. Miners and validators sign each request with their hotkey (`btauth/1`), for the receiver that \
-            `GET /api/v1/network` names. Errors are `application/problem+json`.",
+            `GET /api/v1/network` names.\n\n\
+            Errors are `application/problem+json`; each operation lists its own by status and `type`. Besides these a \
+            path answers `/problems/no-such-route` (404) where nothing is, and `/problems/method-not-allowed` (405).",
         license(name = "MIT", identifier = "MIT")
     ),
     components(schemas(problem::Problem))
@@ -76,28 +83,28 @@ fn routes(usual: Duration, uploads: Duration, largest: usize) -> OpenApiRouter<A
         .merge(system::router())
         .layer(within(usual))
         .merge(receiving);
-    OpenApiRouter::with_openapi(ApiDoc::openapi())
+    let mut all = OpenApiRouter::with_openapi(ApiDoc::openapi())
         .merge(system::root())
-        .nest("/api/v1", api)
+        .nest("/api/v1", api);
+    describing::complete(all.get_openapi_mut());
+    all
 }
 
 /// The API's description; needs no running service.
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    routes(PATIENCE, PATIENCE, 0).into_openapi()
+    routes(Duration::ZERO, Duration::ZERO, 0).into_openapi()
 }
 
 /// The service that answers requests.
 pub fn router(app: App) -> Router {
-    let uploads = Duration::from_secs(app.config.server.upload_seconds);
-    let (router, openapi) = routes(
-        app.config.longest_wait() + PATIENCE,
-        uploads,
-        upload::largest(&app),
-    )
-    .split_for_parts();
+    let settings = &app.config.server;
+    let usual = app.config.longest_wait() + Duration::from_secs(settings.request_seconds);
+    let uploads = Duration::from_secs(settings.upload_seconds);
+    let (router, openapi) = routes(usual, uploads, upload::largest(&app)).split_for_parts();
 
     // Within a stack the first layer is the outermost. Two stacks: one long one sends the compiler exponential.
     let guards = ServiceBuilder::new()
+        .layer(axum::middleware::from_fn(measure))
         .layer(CatchPanicLayer::custom(problem::from_panic))
         .layer(DefaultBodyLimit::max(app.config.identity.signed_body_bytes));
     let observability = ServiceBuilder::new()
@@ -106,16 +113,51 @@ pub fn router(app: App) -> Router {
             API_KEY,
         ]))
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
-        .layer(TraceLayer::new_for_http())
+        .layer(TraceLayer::new_for_http().make_span_with(named))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
         .layer(axum::middleware::map_response(problem::ensure_body));
 
-    router
+    let answering = router
         .merge(SwaggerUi::new("/docs").url("/openapi.json", openapi))
+        // What a browser asks for first.
+        .route("/", axum::routing::get(system::show_documents))
         .fallback(problem::no_such_route)
         .layer(guards)
-        .layer(observability)
-        .with_state(app)
+        .with_state(app);
+    // Around the whole router, not around each route: only there an answer is as it goes out, with its Allow header.
+    Router::new().fallback_service(answering).layer(observability)
+}
+
+/// What every line of the log about a request says: the id that its answer has, and no query, which may be a link's.
+fn named(request: &Request) -> Span {
+    let id = request.headers().get(REQUEST_ID);
+    let id = id.and_then(|id| id.to_str().ok()).unwrap_or_default();
+    // Of this level, so that it is there whenever an error is logged.
+    tracing::error_span!("request", id, method = %request.method(), path = request.uri().path())
+}
+
+/// Counts and times requests by their route: a path has ids, and a stranger may make up any path and method.
+async fn measure(request: Request, next: Next) -> Response {
+    let route = match request.extensions().get::<MatchedPath>() {
+        Some(route) => route.as_str().to_owned(),
+        None => "unmatched".to_owned(),
+    };
+    let method = match *request.method() {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        _ => "other",
+    };
+    let started = Instant::now();
+    let response = next.run(request).await;
+    let status = response.status().as_str().to_owned();
+    let labels = [
+        ("route", route),
+        ("method", method.to_owned()),
+        ("status", status),
+    ];
+    metrics::histogram!("violet_http_request_seconds", &labels).record(started.elapsed());
+    response
 }
 
 /// `0x` and 128 hex digits.

@@ -3,14 +3,56 @@ use std::any::Any;
 
 use axum::{
     Json,
-    extract::rejection::{JsonRejection, PathRejection, QueryRejection},
-    http::{HeaderValue, StatusCode, header},
+    extract::{
+        path::ErrorKind,
+        rejection::{JsonRejection, PathRejection, QueryRejection},
+    },
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::error::Error;
+
+/// What every problem of one type has in common.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Kind {
+    /// Stable, so a client can match on it.
+    pub(super) name: &'static str,
+    title: &'static str,
+    /// For the description of the API.
+    pub(super) meaning: &'static str,
+}
+
+/// Every type of problem, each a constant.
+macro_rules! kinds {
+    ($($constant:ident = $name:literal, $title:literal, $meaning:literal;)+) => {
+        $(pub(super) const $constant: Kind = Kind { name: $name, title: $title, meaning: $meaning };)+
+        pub(super) const KINDS: &[Kind] = &[$($constant),+];
+    };
+}
+
+kinds! {
+    CONFLICT = "/problems/conflict", "Conflict", "what is there already does not allow it";
+    FORBIDDEN = "/problems/forbidden", "Not for you", "the hotkey that signed may not do this";
+    INTERNAL = "/problems/internal", "Internal error", "the server failed";
+    INVALID_VALUE = "/problems/invalid-value", "A value cannot be taken", "`field` names the value";
+    KEY_REUSED = "/problems/idempotency-key-reused", "The key belongs to another request",
+        "the `Idempotency-Key` came with another request before";
+    MALFORMED = "/problems/malformed-request", "Malformed request", "the request is not of the form described here";
+    METHOD_NOT_ALLOWED = "/problems/method-not-allowed", "Method not allowed", "`Allow` lists the methods";
+    NO_ENGINE = "/problems/no-engine", "Nobody serves this", "no miner offers this language or model";
+    NO_SUCH_ROUTE = "/problems/no-such-route", "No such route", "nothing is served at this path";
+    NOT_FOUND = "/problems/not-found", "Not found", "nothing that you may see has this id";
+    TIMEOUT = "/problems/timeout", "Out of time", "the request took longer than the server allows";
+    TOO_LARGE = "/problems/too-large", "Too large", "the body or a part of it is larger than its limit";
+    UNAUTHENTICATED = "/problems/unauthenticated", "Credentials are missing or not valid",
+        "the credentials are missing, not valid, or out of date";
+    UNAVAILABLE = "/problems/unavailable", "Not available right now", "try again after `Retry-After` seconds";
+    UNSUPPORTED_MEDIA = "/problems/unsupported-media", "Content of another kind",
+        "the body or a file in it is of a kind that is not taken here";
+}
 
 /// What every failed request answers.
 #[derive(Debug, Serialize, ToSchema)]
@@ -24,7 +66,7 @@ pub(crate) struct Problem {
     status: u16,
     /// This case: what is wrong and what to do.
     detail: String,
-    /// The field that is wrong, by its name on the wire.
+    /// The field or parameter that is wrong, by its name on the wire.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'static str>,
     #[serde(skip)]
@@ -32,14 +74,21 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
-    fn new(status: StatusCode, kind: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
+    fn new(status: StatusCode, kind: &Kind, detail: impl Into<String>) -> Self {
         Self {
-            kind,
-            title,
+            kind: kind.name,
+            title: kind.title,
             status: status.as_u16(),
             detail: detail.into(),
             field: None,
             retry_after: None,
+        }
+    }
+
+    fn about(self, field: &'static str) -> Self {
+        Self {
+            field: Some(field),
+            ..self
         }
     }
 }
@@ -73,88 +122,39 @@ pub(crate) struct ApiError(Problem);
 impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
         let text = error.to_string();
-        let problem = match error {
-            Error::NotFound { .. } => {
-                Problem::new(StatusCode::NOT_FOUND, "/problems/not-found", "Not found", text)
+        Self(match error {
+            Error::NotFound { .. } => Problem::new(StatusCode::NOT_FOUND, &NOT_FOUND, text),
+            Error::Conflict(_) => Problem::new(StatusCode::CONFLICT, &CONFLICT, text),
+            Error::Invalid { field, .. } => {
+                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, &INVALID_VALUE, text).about(field)
             }
-            Error::Conflict(_) => Problem::new(StatusCode::CONFLICT, "/problems/conflict", "Conflict", text),
-            Error::Invalid { field, .. } => Problem {
-                field: Some(field),
-                ..Problem::new(
-                    StatusCode::UNPROCESSABLE_ENTITY,
-                    "/problems/invalid-value",
-                    "A value cannot be taken",
-                    text,
-                )
-            },
-            Error::TooLarge { field, .. } => Problem {
-                field: Some(field),
-                ..Problem::new(
-                    StatusCode::PAYLOAD_TOO_LARGE,
-                    "/problems/too-large",
-                    "Too large",
-                    text,
-                )
-            },
-            Error::UnsupportedMedia { field, .. } => Problem {
-                field: Some(field),
-                ..Problem::new(
-                    StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                    "/problems/unsupported-media",
-                    "Not a file that is taken here",
-                    text,
-                )
-            },
-            Error::Malformed(_) => Problem::new(
-                StatusCode::BAD_REQUEST,
-                "/problems/malformed-request",
-                "Malformed request",
-                text,
-            ),
-            Error::Unauthenticated(_) => Problem::new(
-                StatusCode::UNAUTHORIZED,
-                "/problems/unauthenticated",
-                "Credentials are missing or not valid",
-                text,
-            ),
-            Error::Forbidden(_) => {
-                Problem::new(StatusCode::FORBIDDEN, "/problems/forbidden", "Not for you", text)
+            Error::TooLarge { field, .. } => {
+                Problem::new(StatusCode::PAYLOAD_TOO_LARGE, &TOO_LARGE, text).about(field)
             }
-            Error::NoEngine(_) => Problem::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "/problems/no-engine",
-                "Nobody serves this",
-                text,
-            ),
-            Error::KeyReused => Problem::new(
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "/problems/idempotency-key-reused",
-                "The key belongs to another request",
-                text,
-            ),
+            Error::UnsupportedMedia { field, .. } => {
+                Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, &UNSUPPORTED_MEDIA, text).about(field)
+            }
+            Error::Malformed(_) => Problem::new(StatusCode::BAD_REQUEST, &MALFORMED, text),
+            Error::Unauthenticated(_) => Problem::new(StatusCode::UNAUTHORIZED, &UNAUTHENTICATED, text),
+            Error::Forbidden(_) => Problem::new(StatusCode::FORBIDDEN, &FORBIDDEN, text),
+            Error::NoEngine(_) => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, &NO_ENGINE, text),
+            Error::KeyReused => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, &KEY_REUSED, text),
             Error::Unavailable { after, .. } => Problem {
                 retry_after: Some(after.as_secs().max(1)),
-                ..Problem::new(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "/problems/unavailable",
-                    "Not available right now",
-                    text,
-                )
+                ..Problem::new(StatusCode::SERVICE_UNAVAILABLE, &UNAVAILABLE, text)
             },
             Error::Internal(source) => {
                 tracing::error!(error = %crate::error::Causes(source.as_ref()), "request failed");
                 internal()
             }
-        };
-        Self(problem)
+        })
     }
 }
 
 fn internal() -> Problem {
     Problem::new(
         StatusCode::INTERNAL_SERVER_ERROR,
-        "/problems/internal",
-        "Internal error",
+        &INTERNAL,
         "the server failed; the x-request-id of this answer finds out why",
     )
 }
@@ -162,25 +162,98 @@ fn internal() -> Problem {
 impl ApiError {
     /// A request that is not even HTTP as this operation speaks it.
     pub(crate) fn malformed(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self(Problem::new(
-            status,
-            "/problems/malformed-request",
-            "Malformed request",
-            detail,
+        let kind = match status {
+            StatusCode::PAYLOAD_TOO_LARGE => &TOO_LARGE,
+            StatusCode::UNSUPPORTED_MEDIA_TYPE => &UNSUPPORTED_MEDIA,
+            _ => &MALFORMED,
+        };
+        Self(Problem::new(status, kind, detail))
+    }
+
+    /// A parameter of the path or the query that does not parse.
+    fn parameter(name: &str, query: bool) -> Self {
+        let place = if query { "query" } else { "path" };
+        let known = PARAMETERS.iter().find(|(known, _)| *known == name);
+        Self(known.map_or_else(
+            || {
+                let detail = format!("the {place} cannot be read; /docs describes it");
+                Problem::new(StatusCode::BAD_REQUEST, &MALFORMED, detail)
+            },
+            |(name, what)| {
+                let detail = format!("{name}: must be {what}, once in the {place}");
+                Problem::new(StatusCode::BAD_REQUEST, &MALFORMED, detail).about(name)
+            },
         ))
     }
 }
 
-macro_rules! from_rejection {
-    ($($rejection:ty),+) => {$(
-        impl From<$rejection> for ApiError {
-            fn from(rejection: $rejection) -> Self {
-                Self::malformed(rejection.status(), rejection.body_text())
-            }
-        }
-    )+};
+/// What the parameters of paths and queries must be.
+const PARAMETERS: &[(&str, &str)] = &[
+    ("before", "the id of a task, a UUID"),
+    ("exclude", "the ids of tasks parted by commas"),
+    ("expires", "a Unix time in seconds"),
+    ("file_id", "the id of a file, a UUID"),
+    ("limit", "a whole number from 1 to 1000"),
+    ("signature", "the one of the link"),
+    ("status", "assigned"),
+    ("task_id", "the id of a task, a UUID"),
+    ("uid", "a whole number from 0 to 65535"),
+    ("wait", "a whole number of seconds"),
+];
+
+/// What axum puts before the cause is about its own types.
+fn cause(text: &str) -> &str {
+    text.split_once(": ").map_or(text, |(_, cause)| cause)
 }
-from_rejection!(JsonRejection, PathRejection, QueryRejection);
+
+impl From<PathRejection> for ApiError {
+    fn from(rejection: PathRejection) -> Self {
+        // A path that its handler does not fit.
+        if rejection.status().is_server_error() {
+            return Error::internal(rejection).into();
+        }
+        let name = match &rejection {
+            PathRejection::FailedToDeserializePathParams(failed) => match failed.kind() {
+                ErrorKind::ParseErrorAtKey { key, .. }
+                | ErrorKind::DeserializeError { key, .. }
+                | ErrorKind::InvalidUtf8InPathParam { key } => key,
+                // Of a number alone axum does not tell the name; one of them is in a path.
+                ErrorKind::ParseError { .. } => "uid",
+                _ => "",
+            },
+            _ => "",
+        };
+        Self::parameter(name, false)
+    }
+}
+
+impl From<QueryRejection> for ApiError {
+    fn from(rejection: QueryRejection) -> Self {
+        let text = rejection.body_text();
+        let cause = cause(&text);
+        // `wait: invalid digit …`, or a sentence about `wait`.
+        let name = cause.split([':', '`']).find(|part| {
+            let known = |(name, _): &(&str, _)| name == part;
+            PARAMETERS.iter().any(known)
+        });
+        Self::parameter(name.unwrap_or_default(), true)
+    }
+}
+
+impl From<JsonRejection> for ApiError {
+    fn from(rejection: JsonRejection) -> Self {
+        let status = rejection.status();
+        let detail = match (&rejection, status) {
+            (JsonRejection::MissingJsonContentType(_), _) => {
+                "send a JSON body as Content-Type application/json".into()
+            }
+            (_, StatusCode::PAYLOAD_TOO_LARGE) => "body: is longer than this operation takes".into(),
+            (JsonRejection::BytesRejection(_), _) => "the body did not arrive whole".into(),
+            _ => format!("JSON body: {}", cause(&rejection.body_text())),
+        };
+        Self::malformed(status, detail)
+    }
+}
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
@@ -189,18 +262,11 @@ impl IntoResponse for ApiError {
 }
 
 impl utoipa::IntoResponses for ApiError {
+    /// Marks an operation that answers problems; which ones is added when all operations are known.
     fn responses() -> std::collections::BTreeMap<String, utoipa::openapi::RefOr<utoipa::openapi::Response>> {
-        use utoipa::openapi::{ContentBuilder, Ref, ResponseBuilder, ResponsesBuilder};
-        let problem = ContentBuilder::new()
-            .schema(Some(Ref::from_schema_name("Problem")))
-            .build();
+        use utoipa::openapi::{ResponseBuilder, ResponsesBuilder};
         ResponsesBuilder::new()
-            .response(
-                "default",
-                ResponseBuilder::new()
-                    .description("A problem: what is wrong, and what to do")
-                    .content("application/problem+json", problem),
-            )
+            .response("default", ResponseBuilder::new().description("Any other problem"))
             .build()
             .into()
     }
@@ -217,22 +283,44 @@ pub(crate) async fn ensure_body(response: Response) -> Response {
     if !is_error || named {
         return response;
     }
-    let title = status.canonical_reason().unwrap_or("Error");
     let (mut parts, _) = response.into_parts();
-    let problem = Problem::new(status, "about:blank", title, title.to_lowercase()).into_response();
-    let (problem_parts, body) = problem.into_parts();
+    let (problem_parts, body) = bare(status, &parts.headers).into_response().into_parts();
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.extend(problem_parts.headers);
     Response::from_parts(parts, body)
 }
 
+/// The problem that a status alone means.
+fn bare(status: StatusCode, headers: &HeaderMap) -> Problem {
+    match status {
+        StatusCode::METHOD_NOT_ALLOWED => {
+            let allowed = headers
+                .get(header::ALLOW)
+                .and_then(|allowed| allowed.to_str().ok());
+            let methods = allowed.unwrap_or("another method").replace(',', " or ");
+            Problem::new(status, &METHOD_NOT_ALLOWED, format!("send {methods} here"))
+        }
+        StatusCode::GATEWAY_TIMEOUT => Problem::new(
+            status,
+            &TIMEOUT,
+            "the request took too long and was given up; send it again, or less at once",
+        ),
+        StatusCode::NOT_FOUND => Problem::new(status, &NO_SUCH_ROUTE, NOTHING_HERE),
+        _ if status.is_server_error() => Problem {
+            status: status.as_u16(),
+            ..internal()
+        },
+        _ => {
+            let reason = status.canonical_reason().unwrap_or("refused");
+            Problem::new(status, &MALFORMED, reason.to_lowercase())
+        }
+    }
+}
+
+const NOTHING_HERE: &str = "nothing is served here; /docs lists what is";
+
 pub(crate) async fn no_such_route() -> Problem {
-    Problem::new(
-        StatusCode::NOT_FOUND,
-        "/problems/no-such-route",
-        "No such route",
-        "nothing is served here; /docs lists what is",
-    )
+    Problem::new(StatusCode::NOT_FOUND, &NO_SUCH_ROUTE, NOTHING_HERE)
 }
 
 pub(crate) fn from_panic(_: Box<dyn Any + Send>) -> Response {

@@ -1,7 +1,7 @@
 //! Submitting tasks, with the paths and fields of the original API.
 use axum::{
     Json as Body,
-    extract::{Request, State},
+    extract::{FromRequest, Request, State},
     http::{HeaderMap, HeaderName},
 };
 use serde::Serialize;
@@ -200,18 +200,22 @@ fn options(headers: &HeaderMap, fields: &mut Fields) -> Result<Options, ApiError
 async fn text_task(
     app: &App,
     client: Client,
-    headers: &HeaderMap,
-    mut fields: Fields,
+    request: Request,
     task_type: TaskType,
     message: &'static str,
 ) -> Result<Body<Accepted>, ApiError> {
+    let headers = request.headers().clone();
+    let mut fields = Fields::from_request(request, app).await?;
     let asked = Asked {
         task_type,
         content: Content::Text(fields.required("text")?),
         source_language: fields.optional("source_language")?,
         target_language: fields.optional("target_language")?,
-        voice_name: fields.optional("voice_name")?,
-        options: options(headers, &mut fields)?,
+        voice_name: match task_type {
+            TaskType::Tts => fields.optional("voice_name")?,
+            _ => None,
+        },
+        options: options(&headers, &mut fields)?,
     };
     let taken = submitting::submit(app, client.owner(), asked).await?;
     let spoken = !task_type.is_translation();
@@ -290,38 +294,15 @@ async fn file_task(
     }))
 }
 
-/// Describes one operation: they differ in path, form and type only.
+/// Describes one operation: they differ in path, form, type and in what receives the form.
 macro_rules! operations {
     ($(
         $(#[doc = $doc:literal])+
-        $name:ident($path:literal, $task_type:ident, $form:ty, $message:literal, $($media:literal),+; $request:ident);
+        $name:ident($path:literal, $task_type:ident, $form:ty, $message:literal, $($media:literal),+; $receive:ident);
     )+) => {$(
-        operations!(@one $request [$($doc)+] $name, $path, $task_type, $form, $message, $($media),+);
-    )+};
-    (@one fields [$($doc:literal)+] $name:ident, $path:literal, $task_type:ident, $form:ty, $message:literal, $($media:literal),+) => {
         $(#[doc = $doc])+
         #[utoipa::path(
-            post, path = $path, tag = "tasks",
-            params(
-                ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeated request find its task"),
-                ("Violet-Nonce" = Option<String>, Header, description = "Entropy of yours for the draw")
-            ),
-            request_body(content($(($form = $media)),+)),
-            responses((status = 200, description = "Accepted and stored", body = Accepted), ApiError)
-        )]
-        async fn $name(
-            State(app): State<App>,
-            client: Client,
-            headers: HeaderMap,
-            fields: Fields,
-        ) -> Result<Body<Accepted>, ApiError> {
-            text_task(&app, client, &headers, fields, TaskType::$task_type, $message).await
-        }
-    };
-    (@one upload [$($doc:literal)+] $name:ident, $path:literal, $task_type:ident, $form:ty, $message:literal, $($media:literal),+) => {
-        $(#[doc = $doc])+
-        #[utoipa::path(
-            post, path = $path, tag = "tasks",
+            post, path = $path, tag = "tasks", security(("api_key" = [])),
             params(
                 ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeated request find its task"),
                 ("Violet-Nonce" = Option<String>, Header, description = "Entropy of yours for the draw")
@@ -334,9 +315,9 @@ macro_rules! operations {
             client: Client,
             request: Request,
         ) -> Result<Body<Accepted>, ApiError> {
-            file_task(&app, client, request, TaskType::$task_type, $message).await
+            $receive(&app, client, request, TaskType::$task_type, $message).await
         }
-    };
+    )+};
 }
 
 operations! {
@@ -344,24 +325,24 @@ operations! {
     ///
     /// The file is streamed to storage; what it is decides its content, not its name.
     submit_transcription("/transcription", Transcription, Transcription, "Transcription task submitted",
-        "multipart/form-data"; upload);
+        "multipart/form-data"; file_task);
     /// Submit a text to be spoken.
     submit_tts("/tts", Tts, Speech, "TTS task submitted",
-        "multipart/form-data", "application/x-www-form-urlencoded", "application/json"; fields);
+        "multipart/form-data", "application/x-www-form-urlencoded", "application/json"; text_task);
     /// Submit a text to be summarized.
     submit_summarization("/summarization", Summarization, Summarization, "Summarization task submitted",
-        "multipart/form-data", "application/x-www-form-urlencoded", "application/json"; fields);
+        "multipart/form-data", "application/x-www-form-urlencoded", "application/json"; text_task);
     /// Submit a text translation.
     ///
     /// `Idempotency-Key`: the same key and request find the same task. That key, or a `Violet-Nonce`, also ties the
     /// draw of miners to you, so that nobody can have tried several.
     submit_text_translation("/text-translation", TextTranslation, TextTranslation,
         "Text translation task submitted",
-        "multipart/form-data", "application/x-www-form-urlencoded", "application/json"; fields);
+        "multipart/form-data", "application/x-www-form-urlencoded", "application/json"; text_task);
     /// Submit a document to be translated.
     submit_document_translation("/document-translation", DocumentTranslation, DocumentTranslation,
-        "Document translation task submitted", "multipart/form-data"; upload);
+        "Document translation task submitted", "multipart/form-data"; file_task);
     /// Submit a video whose speech is to be transcribed.
     submit_video_transcription("/video-transcription", VideoTranscription, VideoTranscription,
-        "Video transcription task submitted", "multipart/form-data"; upload);
+        "Video transcription task submitted", "multipart/form-data"; file_task);
 }

@@ -1,5 +1,10 @@
 //! Health, metrics, and what neurons need to know before they can sign.
-use axum::{Json as Body, extract::State, http::StatusCode, http::header, response::IntoResponse};
+use axum::{
+    Json as Body,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Redirect},
+};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -9,7 +14,11 @@ use violet_chain::{BlockHash, Hotkey};
 use super::problem::ApiError;
 use crate::{
     app::App,
-    services::health::{self, Readiness},
+    domain::TaskType,
+    services::{
+        health::{self, Readiness},
+        roster,
+    },
     telemetry,
 };
 
@@ -85,7 +94,17 @@ struct Network {
     genesis_hash: Option<BlockHash>,
     /// The metagraph in force.
     snapshot: Option<SnapshotInForce>,
+    /// What miners offered lately, for each type of task.
+    served: Vec<Served>,
     server_time: DateTime<Utc>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct Served {
+    task_type: TaskType,
+    /// Languages; pairs such as `en-es` for translations.
+    languages: Vec<String>,
+    model_ids: Vec<String>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -113,6 +132,19 @@ async fn get_network(State(app): State<App>) -> Body<Network> {
             age_seconds: current.taken.elapsed().as_secs_f64(),
             neurons: current.snapshot.neurons.len(),
         }),
+        served: TaskType::ALL
+            .iter()
+            .map(|&task_type| Served {
+                task_type,
+                languages: roster::served(&app, task_type),
+                model_ids: roster::models(&app, task_type),
+            })
+            .collect(),
         server_time: app.clock.now(),
     })
+}
+
+/// Where people start.
+pub(super) async fn show_documents() -> Redirect {
+    Redirect::temporary("/docs/")
 }

@@ -121,7 +121,7 @@ impl Task {
 
 /// Read the finished tasks that wait for this validator; `wait` holds the answer until there is one.
 #[utoipa::path(
-    get, path = "/validator/tasks", tag = "validators", params(Wait),
+    get, path = "/validator/tasks", tag = "validators", security(("btauth" = [])), params(Wait),
     responses((status = 200, description = "Finished tasks, oldest first", body = Finished), ApiError)
 )]
 async fn list_validator_tasks(
@@ -183,8 +183,12 @@ struct EvaluationReceipt {
 
 /// Judge the answers of a finished task. Replaceable until the task is settled; hidden from others until then.
 #[utoipa::path(
-    post, path = "/validator/evaluations", tag = "validators", request_body = NewEvaluation,
-    responses((status = 200, description = "What became of it", body = EvaluationReceipt), ApiError)
+    post, path = "/validator/evaluations", tag = "validators", security(("btauth" = [])), request_body = NewEvaluation,
+    responses(
+        (status = 200, description = "What became of it", body = EvaluationReceipt),
+        (status = 422, description = "invalid-value"),
+        ApiError
+    )
 )]
 async fn submit_evaluation(
     State(app): State<App>,
@@ -221,14 +225,16 @@ async fn submit_evaluation(
         },
     )
     .await?;
+    let accepted = matches!(receipt, Receipt::Accepted { .. });
+    metrics::counter!("violet_evaluations_total", "accepted" => accepted.to_string()).increment(1);
     Ok(Body(match receipt {
         Receipt::Accepted { replaced } => EvaluationReceipt {
-            accepted: true,
+            accepted,
             replaced: Some(replaced),
             reason: None,
         },
         Receipt::Refused(reason) => EvaluationReceipt {
-            accepted: false,
+            accepted,
             replaced: None,
             reason: Some(reason),
         },

@@ -65,6 +65,8 @@ impl Write for Writer {
         let mut answers = Vec::with_capacity(items.len());
         for item in items {
             if written.contains(&item.task.task_id) {
+                metrics::counter!("violet_tasks_accepted_total", "task_type" => item.task.task_type.name())
+                    .increment(1);
                 if let Some(drawn) = &item.drawn {
                     drawing::hand_over(app, drawn);
                 } else {

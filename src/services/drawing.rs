@@ -168,6 +168,7 @@ pub(crate) async fn store(app: &App, tx: &mut PgConnection, drawn: &[Drawn]) -> 
 /// A draw was committed: its miners have the work, and are woken.
 pub fn hand_over(app: &App, drawn: &Drawn) {
     drawn.reserved.keep();
+    metrics::counter!("violet_draws_total").increment(1);
     for assignment in &drawn.assignments {
         app.hub.wake(Topic::Miner(assignment.hotkey));
     }

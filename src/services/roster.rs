@@ -367,8 +367,8 @@ pub fn may_come(
     able.count() > taken
 }
 
-/// What somebody offered lately for this type of task: the pairs or languages, for an error that helps.
-fn served(app: &App, task_type: TaskType) -> Vec<String> {
+/// What somebody offered lately for this type of task: the pairs or languages.
+pub fn served(app: &App, task_type: TaskType) -> Vec<String> {
     let miners = app.roster.miners();
     let mut all: Vec<String> = miners
         .values()
@@ -458,11 +458,18 @@ pub fn require_room(app: &App, wanted: &Capability, field: &'static str, bytes: 
     })
 }
 
-/// Names in a sentence.
+/// Most names in a sentence.
+const MOST_LISTED: usize = 20;
+
+/// Names in a sentence; a caller that wants all of them looks at the network.
 pub fn listed(names: &[String]) -> String {
-    if names.is_empty() {
-        "none".into()
-    } else {
-        names.join(", ")
+    match names {
+        [] => "none".into(),
+        [first @ .., _] if first.len() < MOST_LISTED => names.join(", "),
+        _ => format!(
+            "{} and {} more (GET /api/v1/network lists all)",
+            names[..MOST_LISTED].join(", "),
+            names.len() - MOST_LISTED
+        ),
     }
 }

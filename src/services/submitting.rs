@@ -369,10 +369,10 @@ fn checked_text<'a>(app: &App, text: &'a str) -> Result<&'a str> {
     if length < limits.text_shortest {
         return Err(Error::invalid(
             "text",
-            format!(
-                "must have at least {} characters, has {length}",
-                limits.text_shortest
-            ),
+            match limits.text_shortest {
+                1 => "must not be empty".into(),
+                shortest => format!("must have at least {shortest} characters, has {length}"),
+            },
         ));
     }
     if length > limits.text_characters || trimmed.len() > limits.text_bytes {

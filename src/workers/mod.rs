@@ -43,7 +43,12 @@ pub fn start_writers(app: &App, inboxes: Inboxes, tracker: &TaskTracker, stop: &
 
 /// Starts everything else: the complete list.
 pub fn start(app: &App, tracker: &TaskTracker, stop: &CancellationToken) {
-    tracker.spawn(kept_up("follow-chain", app.clone(), stop.clone(), follow_chain::run));
+    tracker.spawn(kept_up(
+        "follow-chain",
+        app.clone(),
+        stop.clone(),
+        follow_chain::run,
+    ));
     tracker.spawn(kept_up("listen", app.clone(), stop.clone(), wake_others::listen));
     let every = |name, period, woken_by, work| {
         tracker.spawn(repeat(app.clone(), stop.clone(), name, period, woken_by, work));

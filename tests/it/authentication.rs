@@ -22,6 +22,8 @@ const SIGNED: &[(&str, &str)] = &[
     ("post", "/api/v1/miner/refusals"),
     ("post", "/api/v1/validator/evaluations"),
 ];
+/// For users, or for whoever has a link.
+const LINKED: &str = "/api/v1/files/{file_id}/download";
 /// All of them together with those for users: a new operation has to be thought about here.
 const OPERATIONS: usize = 32;
 
@@ -71,7 +73,19 @@ async fn no_operation_answers_a_stranger() {
 
     let user = world.user().await;
     let miner = world.silent_miner(1);
+    let description = serde_json::to_value(violet::http::openapi()).unwrap();
     for operation in &operations {
+        let expected = if is_in(PUBLIC, operation) {
+            json!(null)
+        } else if is_in(SIGNED, operation) {
+            json!([{ "btauth": [] }])
+        } else if operation.1 == LINKED {
+            json!([{ "api_key": [] }, {}])
+        } else {
+            json!([{ "api_key": [] }])
+        };
+        let described = &description["paths"][&operation.1][&operation.0]["security"];
+        assert_eq!(*described, expected, "{operation:?}");
         let (method, path) = operation;
         let (target, method) = (filled(path), method.to_uppercase());
         let request = || {

@@ -32,11 +32,22 @@ fn every_operation_has_a_name_a_summary_and_a_problem() {
                 "{method} {path}"
             );
             if path.starts_with("/api/") {
-                let problem = &operation["responses"]["default"]["content"]["application/problem+json"];
-                assert_eq!(
-                    problem["schema"]["$ref"], "#/components/schemas/Problem",
-                    "{method} {path}"
-                );
+                for (status, response) in operation["responses"].as_object().unwrap() {
+                    if status == "default" || status.starts_with(['4', '5']) {
+                        let problem = &response["content"]["application/problem+json"];
+                        assert_eq!(
+                            problem["schema"]["$ref"], "#/components/schemas/Problem",
+                            "{method} {path} {status}"
+                        );
+                    }
+                }
+                assert!(operation["responses"].get("default").is_some(), "{method} {path}");
+            }
+            for scheme in operation["security"].as_array().into_iter().flatten() {
+                for name in scheme.as_object().unwrap().keys() {
+                    let described = &description["components"]["securitySchemes"][name];
+                    assert!(described.is_object(), "{method} {path} names {name}");
+                }
             }
         }
     }

@@ -128,7 +128,7 @@ async fn what_is_no_address_or_password_is_refused() {
         .problem(400, "/problems/malformed-request");
     Reply::to(world.http.post(&url).body("x"))
         .await
-        .problem(415, "/problems/malformed-request");
+        .problem(415, "/problems/unsupported-media");
     assert_eq!(world.count("users").await, 1);
 
     // Nobody becomes an admin by asking.

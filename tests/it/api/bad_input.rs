@@ -47,7 +47,8 @@ async fn a_field_that_is_off_is_named() {
         user.submit_raw(&with(field, "a\0b")).await.invalid(field);
     }
     for blank in [" ", "\n\t", "\u{a0}"] {
-        user.submit_raw(&with("text", blank)).await.invalid("text");
+        let reply = user.submit_raw(&with("text", blank)).await;
+        assert_eq!(reply.invalid("text"), "text: must not be empty");
     }
     for tag in [
         "english",
@@ -267,6 +268,8 @@ async fn bytes_that_are_no_text_are_refused_in_every_form() {
         .field("text", TEXT)
         .field("source_language", "en")
         .field("target_language", "es")
+        // Only speech has a voice.
+        .field("voice_name", "of nobody")
         .field("extra", b"\xff");
     Reply::to(form.put(user.translate())).await.ok();
     world.end().await;
@@ -279,11 +282,11 @@ async fn a_body_of_another_kind_or_cut_off_is_refused() {
         let request = user.translate().header("content-type", kind).body("text=a");
         Reply::to(request)
             .await
-            .problem(415, "/problems/malformed-request");
+            .problem(415, "/problems/unsupported-media");
     }
     Reply::to(user.translate().body("text=a"))
         .await
-        .problem(415, "/problems/malformed-request");
+        .problem(415, "/problems/unsupported-media");
     let without = user
         .translate()
         .header("content-type", "multipart/form-data")

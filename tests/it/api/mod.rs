@@ -1,7 +1,10 @@
 //! The REST API as users see it: what it takes, what it refuses, and what its answers look like.
 mod accounts;
 mod bad_input;
+mod connections;
+mod errors;
 mod idempotency;
+mod metrics;
 mod problems;
 mod reading;
 mod system;

@@ -1,18 +1,36 @@
-//! Every kind of problem, made once.
+//! Every kind of problem, made once, and what they say.
 use std::collections::BTreeSet;
 
 use serde_json::json;
+use violet::server::Server;
 
-use crate::harness::{Reply, World, translation};
+use crate::harness::{Neuron, Reply, SERVER, User, World, eventually, keypair, translation};
 
 /// The kinds that the code names.
 fn named() -> BTreeSet<String> {
     let source = include_str!("../../../src/http/problem.rs");
     source
         .split('"')
-        .filter(|text| text.starts_with("/problems/") || *text == "about:blank")
+        .filter(|text| text.starts_with("/problems/") && text.len() > "/problems/".len())
         .map(ToOwned::to_owned)
         .collect()
+}
+
+/// A request that waits for a lock for longer than the server allows.
+async fn out_of_time(world: &World, user: &User) -> Reply {
+    let mut config = world.config().clone();
+    config.server.longest_wait_seconds = 0;
+    config.server.request_seconds = 1;
+    let hasty = Server::start(config, keypair(SERVER)).await.unwrap();
+    let mut held = world.db.begin().await.unwrap();
+    sqlx::raw_sql("lock table api_keys in access exclusive mode")
+        .execute(&mut *held)
+        .await
+        .unwrap();
+    let reply = user.at(&hasty).get("/api/v1/auth/verify-api-key").await;
+    held.rollback().await.unwrap();
+    hasty.stop().await;
+    reply
 }
 
 #[tokio::test]
@@ -75,8 +93,13 @@ async fn every_kind_of_problem_is_answered_to_somebody() {
     let wrong_media = user.post("/api/v1/transcription").multipart(form);
     see(&Reply::to(wrong_media).await, 415, "/problems/unsupported-media");
     let wrong_method = Reply::to(world.http.delete(format!("{url}/health"))).await;
-    see(&wrong_method, 405, "about:blank");
-    assert!(wrong_method.headers.contains_key("allow"));
+    see(&wrong_method, 405, "/problems/method-not-allowed");
+    assert_eq!(wrong_method.headers["allow"], "GET,HEAD");
+    assert_eq!(wrong_method.body["detail"], "send GET or HEAD here");
+    let nowhere = Reply::to(world.http.get(format!("{url}/docs/nothing"))).await;
+    see(&nowhere, 404, "/problems/no-such-route");
+
+    see(&out_of_time(&world, &user).await, 504, "/problems/timeout");
 
     let lost = world.lost_replica().await;
     see(
@@ -105,5 +128,33 @@ async fn every_kind_of_problem_is_answered_to_somebody() {
     user.submit_raw(&translation(1)).await.ok();
 
     assert_eq!(seen, named());
+    world.end().await;
+}
+
+#[tokio::test]
+async fn of_many_languages_an_error_lists_some() {
+    let world = World::start().await;
+    let user = world.user().await;
+    let miner = world.silent_miner(1);
+    let mut fields = translation(1);
+    fields["target_language"] = "zu".into();
+    for (count, shown) in [(20, ", en-aat"), (21, " and 1 more"), (26, " and 6 more")] {
+        let tags: Vec<String> = ('a'..).take(count).map(|last| format!("aa{last}")).collect();
+        let pairs: Vec<(&str, &str)> = tags.iter().map(|tag| ("en", tag.as_str())).collect();
+        miner
+            .post("/api/v1/miner/heartbeat", &Neuron::heartbeat_of(4, &pairs))
+            .await
+            .ok();
+        eventually("all are listed where an error points to", || async {
+            let network = user.get("/api/v1/network").await.ok();
+            (network["served"][3]["languages"].as_array()?.len() == count).then_some(())
+        })
+        .await;
+        let reply = user.submit_raw(&fields).await;
+        let detail = reply.problem(422, "/problems/no-engine");
+        assert!(detail.contains(shown), "{detail}");
+        assert_eq!(count > 20, detail.contains("GET /api/v1/network"), "{detail}");
+        assert!(!detail.contains("en-aau"), "{detail}");
+    }
     world.end().await;
 }

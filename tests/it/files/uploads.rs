@@ -146,7 +146,7 @@ async fn a_form_has_one_file_before_or_after_its_fields() {
         let request = transcribe(&user).header("content-type", kind).body(file.clone());
         Reply::to(request)
             .await
-            .problem(415, "/problems/malformed-request");
+            .problem(415, "/problems/unsupported-media");
     }
     let unbounded = transcribe(&user)
         .header("content-type", "multipart/form-data")
