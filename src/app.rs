@@ -4,7 +4,7 @@ use std::{
         Arc,
         atomic::{AtomicI64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -47,7 +47,7 @@ pub struct Parts {
     /// The connections of the group writers: theirs alone, so that a commit waits for no reader.
     pub writing: PgPool,
     /// The one source of time.
-    pub clock: Clock,
+    pub clock: Arc<Clock>,
     /// The server's own hotkey: receiver of signed requests, signer of records.
     pub keypair: Keypair,
     /// Its public half.
@@ -56,6 +56,8 @@ pub struct Parts {
     pub blobs: Blobs,
     /// Makes and checks links to files.
     pub links: Links,
+    /// When this process began.
+    pub started: Instant,
     /// A name of this process, by which it knows its own wake-ups.
     pub replica: String,
     /// Wake-ups.
@@ -111,16 +113,21 @@ impl App {
         let (evaluating, evaluating_inbox) = batch::queue(size);
         let (nonces, nonces_inbox) = batch::queue(size);
         let (sights, sights_inbox) = Sights::new();
+        let clock = Arc::new(Clock::default());
         let app = Self(Arc::new(Parts {
             rule: config.rule(),
-            clock: Clock::default(),
             hotkey: keypair.hotkey(),
             links: Links::new(&keypair)?,
             keypair,
             blobs,
+            started: Instant::now(),
             replica: uuid::Uuid::now_v7().simple().to_string(),
             hub: Arc::new(hub),
-            snapshots: Snapshots::new(Duration::from_secs(config.chain.snapshot_limit_seconds)),
+            snapshots: Snapshots::new(
+                Duration::from_secs(config.chain.snapshot_limit_seconds),
+                Arc::clone(&clock),
+            ),
+            clock,
             roster: Roster::default(),
             redraws: Semaphore::new(
                 usize::try_from(config.database.connections / 4)

@@ -223,6 +223,11 @@ impl Config {
     pub fn longest_wait(&self) -> Duration {
         Duration::from_secs(self.server.longest_wait_seconds)
     }
+
+    /// How long a miner may show no sign of life before it loses what it was assigned.
+    pub fn silence(&self) -> Duration {
+        Duration::from_secs(self.tasks.silence_seconds)
+    }
 }
 
 /// Which log lines are shown: `VIOLET_LOG` (or `RUST_LOG`) in tracing's syntax, else `LOG_LEVEL`.

@@ -12,6 +12,8 @@ use crate::types::{Axon, BlockRef, Coldkey, Hotkey, NetUid, Neuron, Rao, Snapsho
 pub(crate) const API: &str = "SubnetInfoRuntimeApi";
 pub(crate) const METHOD: &str = "get_selective_metagraph";
 pub(crate) const PALLET: &str = "SubtensorModule";
+/// The time of a block: pallet and entry.
+const TIME: (&str, &str) = ("Timestamp", "Now");
 
 /// The positions of the fields below in `SelectiveMetagraph`; the chain fills no others.
 const FIELDS: [u16; 21] = [
@@ -60,24 +62,30 @@ pub(crate) async fn read(client: &Client, netuid: NetUid, block: BlockRef) -> Re
     let keys = [
         runtime.storage_key(PALLET, "StakeThreshold", ())?,
         runtime.storage_key(PALLET, "TaoWeight", ())?,
+        runtime.storage_key(TIME.0, TIME.1, ())?,
     ];
     let (metagraph, stored) =
         tokio::try_join!(client.call(block, &name, &arguments), client.stored(block, &keys))?;
 
-    let scalar = |entry, at: usize| {
-        runtime.storage_value::<u64>(PALLET, entry, stored.get(at).and_then(Option::as_deref))
+    let scalar = |pallet, entry, at: usize| {
+        runtime.storage_value::<u64>(pallet, entry, stored.get(at).and_then(Option::as_deref))
     };
-    let (stake_threshold, tao_weight) = (scalar("StakeThreshold", 0)?, scalar("TaoWeight", 1)?);
+    let scalars = Scalars {
+        stake_threshold: Rao(scalar(PALLET, "StakeThreshold", 0)?),
+        tao_weight: scalar(PALLET, "TaoWeight", 1)?,
+        timestamp: scalar(TIME.0, TIME.1, 2)?,
+    };
     let selective: Option<Selective> = runtime.api_output(API, METHOD, &metagraph)?;
     let selective = selective.ok_or(Error::NoSuchSubnet { netuid, block })?;
-    assemble(
-        runtime.spec_version,
-        netuid,
-        block,
-        selective,
-        Rao(stake_threshold),
-        tao_weight,
-    )
+    assemble(runtime.spec_version, netuid, block, selective, scalars)
+}
+
+/// What is read beside the metagraph.
+#[derive(Clone, Copy)]
+struct Scalars {
+    stake_threshold: Rao,
+    tao_weight: u64,
+    timestamp: u64,
 }
 
 fn assemble(
@@ -85,8 +93,7 @@ fn assemble(
     netuid: NetUid,
     block: BlockRef,
     from: Selective,
-    stake_threshold: Rao,
-    tao_weight: u64,
+    scalars: Scalars,
 ) -> Result<Snapshot, Error> {
     // A field that was asked for and stayed empty is one that this runtime no longer fills.
     let missing = |field: &str| Error::Missing {
@@ -148,8 +155,9 @@ fn assemble(
         tempo,
         owner_hotkey: Hotkey(owner_hotkey),
         owner_coldkey: Coldkey(owner_coldkey),
-        stake_threshold,
-        tao_weight,
+        stake_threshold: scalars.stake_threshold,
+        tao_weight: scalars.tao_weight,
+        timestamp: scalars.timestamp,
         commit_reveal: commit_reveal_weights_enabled,
         weights_version,
         neurons,
@@ -286,7 +294,12 @@ mod tests {
             number,
             hash: crate::types::BlockHash([9; 32]),
         };
-        assemble(461, NetUid(netuid), block, decode(value).unwrap(), Rao(19), 20)
+        let scalars = Scalars {
+            stake_threshold: Rao(19),
+            tao_weight: 20,
+            timestamp: 21,
+        };
+        assemble(461, NetUid(netuid), block, decode(value).unwrap(), scalars)
     }
 
     #[test]
@@ -302,6 +315,10 @@ mod tests {
             (Hotkey([1; 32]), Coldkey([2; 32]), 360, 461)
         );
         assert!(snapshot.commit_reveal);
+        assert_eq!(
+            (snapshot.stake_threshold, snapshot.tao_weight, snapshot.timestamp),
+            (Rao(19), 20, 21)
+        );
         let first = Neuron {
             uid: Uid(0),
             hotkey: Hotkey([3; 32]),

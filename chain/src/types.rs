@@ -246,6 +246,8 @@ pub struct Snapshot {
     pub stake_threshold: Rao,
     /// The weight of root stake in `stake`, as a part of `u64::MAX`.
     pub tao_weight: u64,
+    /// The block's own time, in milliseconds since 1970; 0 at genesis, which has none.
+    pub timestamp: u64,
     /// Whether weights must be committed first and revealed later.
     pub commit_reveal: bool,
     /// Weights with a smaller version key are refused by the chain.

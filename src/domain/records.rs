@@ -5,7 +5,7 @@
     clippy::cast_possible_truncation,
     reason = "the derive of Encode casts the index of a variant"
 )]
-use codec::{Decode, Encode};
+use codec::{Compact, Decode, Encode, Input, Output};
 use violet_chain::{BlockHash, CryptoType, Hotkey};
 
 use super::{
@@ -16,6 +16,8 @@ use super::{
 };
 
 const VERSION: &str = "violet/record/1";
+/// As many as a settlement has bits for; a task has ten slots at most.
+const MOST_ANSWERS: usize = 16;
 
 /// One entry of the log.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, serde::Serialize)]
@@ -96,7 +98,11 @@ pub struct Draw {
 }
 
 /// How a task ended, with what it was decided on.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, serde::Serialize)]
+///
+/// Its encoding is that of its fields in order, but for the evaluations: each is hotkey, stake, a `u16` whose bit i says
+/// that answer i was scored, the scores that there are in the order of the answers, and the signature. Of 16 answers at
+/// most.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Settlement {
     /// The subnet.
     pub netuid: u16,
@@ -132,7 +138,7 @@ pub struct Answer {
 }
 
 /// One validator's scores, as a settlement names them.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Evaluation {
     /// Who judged.
     pub hotkey: Hotkey,
@@ -142,6 +148,83 @@ pub struct Evaluation {
     pub scores: Vec<Option<u16>>,
     /// The validator's signature over its scores.
     pub signature: Signature,
+}
+
+impl Encode for Settlement {
+    fn encode_to<O: Output + ?Sized>(&self, to: &mut O) {
+        let Self {
+            netuid,
+            task,
+            outcome,
+            reason,
+            threshold,
+            eligible_stake,
+            answers,
+            evaluations,
+            at,
+        } = self;
+        (netuid, task, outcome, reason, threshold, eligible_stake, answers).encode_to(to);
+        Compact(evaluations.len() as u32).encode_to(to);
+        for evaluation in evaluations {
+            evaluation.encode_to(answers.len(), to);
+        }
+        at.encode_to(to);
+    }
+}
+
+impl Decode for Settlement {
+    fn decode<I: Input>(from: &mut I) -> Result<Self, codec::Error> {
+        let (netuid, task, outcome, reason, threshold, eligible_stake) = Decode::decode(from)?;
+        let answers: Vec<Answer> = Decode::decode(from)?;
+        if answers.len() > MOST_ANSWERS {
+            return Err("a settlement of more than 16 answers".into());
+        }
+        let Compact(count) = Compact::<u32>::decode(from)?;
+        let evaluations = (0..count)
+            .map(|_| Evaluation::decode(answers.len(), from))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            netuid,
+            task,
+            outcome,
+            reason,
+            threshold,
+            eligible_stake,
+            answers,
+            evaluations,
+            at: Decode::decode(from)?,
+        })
+    }
+}
+
+impl Evaluation {
+    /// What `scores` lacks for `answers` is an abstention.
+    fn encode_to<O: Output + ?Sized>(&self, answers: usize, to: &mut O) {
+        let scores = self.scores.iter().take(answers.min(MOST_ANSWERS));
+        let mut scored = 0u16;
+        for (at, score) in scores.clone().enumerate() {
+            scored |= u16::from(score.is_some()) << at;
+        }
+        (&self.hotkey, self.stake, scored).encode_to(to);
+        scores.flatten().for_each(|score| score.encode_to(to));
+        self.signature.encode_to(to);
+    }
+
+    fn decode<I: Input>(answers: usize, from: &mut I) -> Result<Self, codec::Error> {
+        let (hotkey, stake, scored) = <(Hotkey, u64, u16)>::decode(from)?;
+        if u32::from(scored) >> answers != 0 {
+            return Err("a score of an answer that is not there".into());
+        }
+        let scores = (0..answers)
+            .map(|at| (scored >> at & 1 == 1).then(|| u16::decode(from)).transpose())
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            hotkey,
+            stake,
+            scores,
+            signature: Decode::decode(from)?,
+        })
+    }
 }
 
 /// A signature and its scheme.

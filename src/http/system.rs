@@ -129,7 +129,7 @@ async fn get_network(State(app): State<App>) -> Body<Network> {
         snapshot: app.snapshots.latest().map(|current| SnapshotInForce {
             block: current.snapshot.block.number,
             hash: current.snapshot.block.hash,
-            age_seconds: current.taken.elapsed().as_secs_f64(),
+            age_seconds: current.age(app.clock.now()).as_secs_f64(),
             neurons: current.snapshot.neurons.len(),
         }),
         served: TaskType::ALL

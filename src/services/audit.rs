@@ -8,7 +8,7 @@ use crate::{
         records::{Digest, Record},
     },
     error::{Error, Result},
-    services::recording,
+    services::{recording, snapshots::PUBLISHED_AFTER},
     store,
 };
 
@@ -66,19 +66,29 @@ pub async fn receipt(app: &App, organization: OrganizationId, task: TaskId) -> R
     let request = store::tasks::request(&app.db, task).await?.ok_or_else(missing)?;
     let mut records = Vec::new();
     let mut named: Vec<[u8; 32]> = Vec::new();
-    let mut revealed = Vec::new();
+    let mut bases: Vec<Digest> = Vec::new();
     for stored in store::records::of_task(&app.db, task).await? {
         let proved = prove(app, stored).await?;
         if let Record::Draw(draw) = &proved.record {
             named.push(draw.candidate_set.0);
             named.push(draw.base.0);
-            if let Some(proof) = store::bases::revealed(&app.db, draw.base.0).await? {
-                revealed.push((draw.base, proof));
-            }
+            bases.push(draw.base);
         }
         records.push(proved);
     }
-    revealed.dedup_by_key(|(base, _)| *base);
+    // Batches are named by the clocks of the servers that made them; the numbers of the draws are certain.
+    records.sort_by_key(|proved: &Proved| match &proved.record {
+        Record::Draw(draw) => draw.draw,
+        _ => u32::MAX,
+    });
+    bases.sort_unstable_by_key(|base| base.0);
+    bases.dedup();
+    let mut revealed = Vec::new();
+    for base in bases {
+        if let Some(proof) = store::bases::revealed(&app.db, base.0, PUBLISHED_AFTER.as_secs_f64()).await? {
+            revealed.push((base, proof));
+        }
+    }
     let named = follow(app, named).await?;
     Ok(Receipt {
         netuid: u16::try_from(request.netuid).unwrap_or(0),

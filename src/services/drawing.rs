@@ -56,9 +56,9 @@ pub struct Drawn {
 /// Draws miners for `request`; `None` when nobody is eligible.
 ///
 /// # Errors
-/// When the database does not answer. Without a snapshot nobody is eligible.
+/// When the database does not answer. Without a snapshot whose base is still secret nobody is eligible.
 pub async fn draw(app: &App, request: &Request) -> Result<Option<Drawn>> {
-    let Ok(in_force) = app.snapshots.current() else {
+    let Ok(in_force) = app.snapshots.drawable() else {
         return Ok(None);
     };
     let frozen = roster::candidates(app, &in_force, &request.capability).await?;

@@ -82,7 +82,7 @@ pub async fn count(app: &App) -> Result<()> {
     let age = app
         .snapshots
         .latest()
-        .map_or(f64::NAN, |current| current.taken.elapsed().as_secs_f64());
+        .map_or(f64::NAN, |current| current.age(app.clock.now()).as_secs_f64());
     metrics::gauge!("violet_snapshot_age_seconds").set(age);
     Ok(())
 }

@@ -38,7 +38,10 @@ pub async fn sweep(app: &App) -> Result<()> {
         let _one_of_few = app.redrawing().await?;
         let mut tx = app.db.begin().await?;
         let life = f64::from(app.rule.heartbeat_ttl_seconds);
-        let ended = store::assignments::take_overdue(&mut tx, app.config.netuid, life, ROUND).await?;
+        // While no server was up, nobody could show a sign of life: everybody gets the time to do it.
+        let silent = app.started.elapsed() >= app.config.silence();
+        let ended =
+            store::assignments::take_overdue(&mut tx, app.config.netuid, silent, life, ROUND).await?;
         let is_full = i64::try_from(ended.len()).is_ok_and(|ended| ended == ROUND);
         if !ended.is_empty() {
             tracing::info!(assignments = ended.len(), "assignments ended without an answer");

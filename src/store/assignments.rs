@@ -150,10 +150,11 @@ pub struct Ended {
 }
 
 /// Takes out assignments whose deadline has passed, or whose miner showed no sign of life: none since it was assigned,
-/// or none for `life_seconds`.
+/// or none for `life_seconds`; whether that is looked at says `silent`.
 pub(crate) async fn take_overdue(
     db: &mut PgConnection,
     netuid: u16,
+    silent: bool,
     life_seconds: f64,
     limit: i64,
 ) -> Result<Vec<Ended>, sqlx::Error> {
@@ -166,17 +167,18 @@ pub(crate) async fn take_overdue(
             left join miner_status m on m.netuid = o.netuid and m.hotkey = o.hotkey
             where o.netuid = $1
               and (o.deadline <= now()
-                   or (o.silent_at <= now()
+                   or ($2 and o.silent_at <= now()
                        and coalesce(greatest(o.seen_at, m.last_seen), '-infinity')
-                           <= greatest(o.assigned_at, now() - make_interval(secs => $2))))
+                           <= greatest(o.assigned_at, now() - make_interval(secs => $3))))
             order by o.task_id, o.hotkey
-            limit $3
+            limit $4
             for update of o skip locked
         ) overdue
         where a.task_id = overdue.task_id and a.hotkey = overdue.hotkey
         returning a.task_id as "task_id: TaskId", a.hotkey, a.uid, a.slot, a.attempt, overdue.expired as "expired!"
         "#,
         i32::from(netuid),
+        silent,
         life_seconds,
         limit,
     )

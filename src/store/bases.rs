@@ -1,4 +1,5 @@
 //! Tables `bases` and `missed_snapshots`.
+use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
 use violet_chain::VrfProof;
 
@@ -7,8 +8,10 @@ use violet_chain::VrfProof;
 #[expect(missing_docs, reason = "named like the columns")]
 pub struct Base {
     pub netuid: u16,
+    pub genesis: [u8; 32],
     pub block: u32,
     pub block_hash: [u8; 32],
+    pub block_at: DateTime<Utc>,
     pub proof: VrfProof,
     pub output: [u8; 32],
     pub record: [u8; 32],
@@ -18,20 +21,24 @@ pub struct Base {
 pub(crate) async fn insert(db: impl PgExecutor<'_>, base: &Base) -> Result<(), sqlx::Error> {
     let Base {
         netuid,
+        genesis,
         block,
         block_hash,
+        block_at,
         proof,
         output,
         record,
     } = base;
     sqlx::query!(
         r#"
-        insert into bases (netuid, block, block_hash, preout, proof, output, record)
-        values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing
+        insert into bases (netuid, genesis, block, block_hash, block_at, preout, proof, output, record)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict do nothing
         "#,
         i32::from(*netuid),
+        &genesis[..],
         i64::from(*block),
         &block_hash[..],
+        block_at,
         &proof.preout[..],
         &proof.proof[..],
         &output[..],
@@ -42,19 +49,60 @@ pub(crate) async fn insert(db: impl PgExecutor<'_>, base: &Base) -> Result<(), s
     Ok(())
 }
 
-/// The proof of the base with this record, once two later ones were made: from then on everybody may know it.
+/// How many seconds ago the first base of a block later than `block_at` was made, by whichever server.
+pub(crate) async fn replaced(
+    db: impl PgExecutor<'_>,
+    netuid: u16,
+    block_at: DateTime<Utc>,
+) -> Result<Option<f64>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select extract(epoch from now() - min(made_at))::float8 from bases where netuid = $1 and block_at > $2"#,
+        i32::from(netuid),
+        block_at,
+    )
+    .fetch_one(db)
+    .await
+}
+
+/// The number of the block of the last base of this chain before `block_at`.
+pub(crate) async fn before(
+    db: impl PgExecutor<'_>,
+    netuid: u16,
+    genesis: [u8; 32],
+    block_at: DateTime<Utc>,
+) -> Result<Option<u32>, sqlx::Error> {
+    let block = sqlx::query_scalar!(
+        r#"
+        select block from bases where netuid = $1 and genesis = $2 and block_at < $3 order by block_at desc limit 1
+        "#,
+        i32::from(netuid),
+        &genesis[..],
+        block_at,
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(block.and_then(|block| u32::try_from(block).ok()))
+}
+
+/// The proof of the base with this record, once there are two of later blocks and the first of these was made so many
+/// seconds ago: from then on everybody may know it.
 pub(crate) async fn revealed(
     db: impl PgExecutor<'_>,
     record: [u8; 32],
+    seconds: f64,
 ) -> Result<Option<VrfProof>, sqlx::Error> {
     let row = sqlx::query!(
         r#"
         select preout, proof from bases b
         where record = $1
           and (select count(*) from (select from bases later
-                                     where later.netuid = b.netuid and later.made_at > b.made_at limit 2) two) = 2
+                                     where later.netuid = b.netuid and later.block_at > b.block_at limit 2) two) = 2
+          and exists (select from bases later
+                      where later.netuid = b.netuid and later.block_at > b.block_at
+                        and later.made_at <= now() - make_interval(secs => $2))
         "#,
         &record[..],
+        seconds,
     )
     .fetch_optional(db)
     .await?;
@@ -67,16 +115,23 @@ pub(crate) async fn revealed(
     .transpose()
 }
 
+/// Notes that the multiples of the interval from `first` to `last` were not taken.
 pub(crate) async fn miss(
     db: impl PgExecutor<'_>,
     netuid: u16,
-    block: u32,
+    first: u32,
+    last: u32,
     reason: &str,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "insert into missed_snapshots (netuid, block, reason) values ($1, $2, $3) on conflict do nothing",
+        r#"
+        insert into missed_snapshots (netuid, block, last_block, reason) values ($1, $2, $3, $4)
+        on conflict (netuid, block) do update
+        set last_block = greatest(missed_snapshots.last_block, excluded.last_block)
+        "#,
         i32::from(netuid),
-        i64::from(block),
+        i64::from(first),
+        i64::from(last),
         reason,
     )
     .execute(db)

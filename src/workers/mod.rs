@@ -13,8 +13,8 @@ use crate::{
     app::{App, Inboxes},
     error::{Causes, Error, Result},
     services::{
-        accepting, answering, evaluating, health, hub::Topic, nonces, roster, settling, submitting, sweeping,
-        waiting,
+        accepting, answering, evaluating, health, hub::Topic, nonces, roster, settling, snapshots,
+        submitting, sweeping, waiting,
     },
 };
 
@@ -72,6 +72,7 @@ pub fn start(app: &App, tracker: &TaskTracker, stop: &CancellationToken) {
         Work::Settle,
     );
     every("sweep-assignments", Duration::from_secs(1), None, Work::Sweep);
+    every("watch-bases", Duration::from_secs(1), None, Work::WatchBases);
     every("measure-clock", Duration::from_secs(10), None, Work::MeasureClock);
     every("forget", Duration::from_secs(60), None, Work::Forget);
     every("count", Duration::from_secs(5), None, Work::Count);
@@ -83,6 +84,7 @@ enum Work {
     DrawWaiting,
     Settle,
     Sweep,
+    WatchBases,
     MeasureClock,
     Forget,
     Count,
@@ -105,6 +107,7 @@ impl Work {
                 frozen.and(settled)
             }
             Self::Sweep => sweeping::sweep(app).await,
+            Self::WatchBases => snapshots::watch_bases(app).await,
             Self::MeasureClock => health::measure_clock(app).await,
             Self::Forget => {
                 nonces::sweep(app).await?;

@@ -19,5 +19,6 @@ mod replicas;
 mod routing;
 mod schema;
 mod signatures;
+mod snapshots;
 mod types;
 mod waiting;

@@ -83,6 +83,24 @@ async fn snapshot_equals_the_genesis() {
 }
 
 #[tokio::test]
+async fn a_snapshot_has_the_time_of_its_own_block() {
+    let now = || {
+        let since = std::time::UNIX_EPOCH.elapsed().expect("after 1970");
+        u64::try_from(since.as_millis()).expect("a time of this age")
+    };
+    let (chain, client) = start().await;
+    assert_eq!(newest(&client).await.timestamp, 0, "genesis has no time");
+    let before = now();
+    let first = block(chain.advance(1).unwrap());
+    let after = now();
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    chain.advance(1).unwrap();
+    let earlier = client.snapshot(NETUID, first).await.unwrap().timestamp;
+    assert!((before..=after).contains(&earlier), "{earlier}");
+    assert!(newest(&client).await.timestamp > after);
+}
+
+#[tokio::test]
 async fn blocks_are_the_chains() {
     let (chain, client) = start().await;
     assert_eq!(client.genesis_hash(), BlockHash(chain.genesis_hash()));

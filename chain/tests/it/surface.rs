@@ -12,7 +12,11 @@ fn bundled_list_is_whole() {
         .collect();
     assert_eq!(
         names,
-        ["SubtensorModule.StakeThreshold", "SubtensorModule.TaoWeight"]
+        [
+            "SubtensorModule.StakeThreshold",
+            "SubtensorModule.TaoWeight",
+            "Timestamp.Now"
+        ]
     );
     let metagraph = surface
         .api

@@ -10,7 +10,7 @@ mod world;
 pub(crate) use http::{Multipart, Reply};
 pub(crate) use neuron::{MODEL, Neuron, keypair, nonce, sign, signature_text};
 pub(crate) use user::{TEXT, User, translation};
-pub(crate) use world::{SERVER, World, eventually};
+pub(crate) use world::{SERVER, World, eventually, fresh_chain};
 
 /// Enough to approve, and far above the threshold.
 pub(crate) const GOOD: u16 = 60_000;

@@ -76,6 +76,13 @@ fn genesis() -> Genesis {
     }
 }
 
+/// A chain at its beginning: all of them have the same genesis.
+pub(crate) async fn fresh_chain() -> DevChain {
+    violet_devchain::spawn(genesis(), Options::default())
+        .await
+        .expect("a free port is taken")
+}
+
 pub(crate) struct World {
     pub(crate) db: PgPool,
     pub(crate) chain: DevChain,
@@ -93,11 +100,7 @@ impl World {
 
     /// With other settings than the defaults of tests.
     pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
-        let (database, chain) = tokio::join!(
-            Database::create(),
-            violet_devchain::spawn(genesis(), Options::default())
-        );
-        let chain = chain.expect("a free port is taken");
+        let (database, chain) = tokio::join!(Database::create(), fresh_chain());
         let mut config = Config::defaults();
         config.server.port = 0;
         config.server.drain_seconds = 5;
@@ -150,16 +153,23 @@ impl World {
 
     /// Stops the server and starts another one in its place.
     pub(crate) async fn restart(self) -> Self {
+        self.restart_after(async |chain| chain).await
+    }
+
+    /// The same, after something happened to the chain, which may be another one now.
+    pub(crate) async fn restart_after(self, meanwhile: impl AsyncFnOnce(DevChain) -> DevChain) -> Self {
         let Self {
             db,
             chain,
             server,
             http,
-            config,
+            mut config,
             database,
             files,
         } = self;
         server.stop().await;
+        let chain = meanwhile(chain).await;
+        config.chain.endpoints = vec![chain.ws_url()];
         let server = start(&config).await;
         Self {
             db,

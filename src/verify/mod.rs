@@ -1,22 +1,27 @@
 //! Checks a receipt without a server: every signature, every proof, and the draw and the consensus computed anew.
 //!
-//! Trusts the rule, and as the server's statement what no receipt can prove: stakes, performance, block hashes, who was
-//! passed over, and the threshold.
+//! What no receipt can prove is the server's statement, and reported as open: stakes, performance, block hashes, who was
+//! passed over, which evaluations there are, and the threshold.
+mod settlement;
+
 use std::collections::BTreeSet;
 
 use codec::Encode;
 use ct_merkle::{InclusionProof, RootHash};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::Sha256;
 use violet_chain::{CryptoType, Hotkey, VrfProof, verify};
 
 use crate::domain::{
-    BatchId, OrganizationId, TaskId, TaskState, blake2b_256,
-    consensus::{self, Scored},
-    records::{Base, CandidateSet, Digest, Draw, Record, Settlement},
-    routing::{self, Excluded, Rule},
-    signing,
+    BatchId, OrganizationId, TaskId, blake2b_256,
+    capability::Capability,
+    records::{Base, CandidateSet, Digest, Draw, Record},
+    routing::{self, Excluded, PERFORMANCE_SCALE, Rule},
 };
+
+/// The one rule that can be computed anew here.
+const RULE: &str = "stake-mix/1";
 
 /// A receipt, as `GET /api/v1/audit/tasks/{task_id}` answers it.
 #[derive(Debug, Deserialize)]
@@ -43,8 +48,11 @@ pub struct Request {
 #[derive(Debug, Deserialize)]
 #[expect(missing_docs, reason = "the API description says what each is")]
 pub struct Proved {
+    pub kind: Value,
+    pub digest: String,
     #[serde(with = "hex::serde")]
     pub body: Vec<u8>,
+    pub decoded: Value,
     pub proof: Proof,
 }
 
@@ -114,6 +122,7 @@ pub fn receipt(receipt: &Receipt) -> Report {
         report.check(false, "every record is canonical SCALE");
         return report;
     };
+    check_forms(receipt, &records, &named, &mut report);
     check_proofs(receipt, &mut report);
 
     let mut known = Named {
@@ -142,8 +151,7 @@ pub fn receipt(receipt: &Receipt) -> Report {
         known.bases.iter().all(|(_, base)| Some(base.server) == signer),
         "the bases are made with the key that signed",
     );
-    let mut excluded = Excluded::default();
-    let mut drawn: Vec<Hotkey> = Vec::new();
+    let mut drawn = Drawn::default();
     let (mut draws, mut settlements) = (0, 0);
     for record in &records {
         match record {
@@ -156,29 +164,33 @@ pub fn receipt(receipt: &Receipt) -> Report {
                         && draw.client_entropy != client_entropy.is_empty(),
                     format!("draw {draws} is this task's and tied to its request"),
                 );
-                check_draw(receipt, draw, &known, &mut excluded, &mut report);
-                let candidates = find(&known.sets, draw.candidate_set)
-                    .into_iter()
-                    .flat_map(|set| &set.candidates);
-                drawn.extend(
-                    candidates
-                        .filter(|one| draw.chosen.contains(&one.uid))
-                        .map(|candidate| candidate.hotkey),
-                );
+                check_draw(receipt, draw, &known, &mut drawn, &mut report);
                 draws += 1;
             }
             Record::Settlement(settlement) => {
                 settlements += 1;
-                check_settlement(receipt, settlement, &drawn, &mut report);
+                settlement::check(receipt, settlement, &drawn.hotkeys, &mut report);
             }
             Record::Rule(_) | Record::Base(_) | Record::CandidateSet(_) => {}
         }
     }
-    report.check(settlements <= 1, "the task was settled once at most");
     if draws == 0 || settlements == 0 {
         report.open.push(format!(
             "there are {draws} draws and {settlements} settlements yet"
         ));
+    }
+    report.open.extend(known.bases.iter().map(|(_, base)| {
+        format!(
+            "that block {} has the hash {}: compare it with the chain",
+            base.block, base.block_hash
+        )
+    }));
+    if draws > 0 {
+        report.open.push(
+            "the candidates with their stakes, performance and free places, and who was skipped, are the server's \
+             statement: compare stakes with the chain"
+                .into(),
+        );
     }
     if client_entropy.is_empty() && draws > 0 {
         report
@@ -186,6 +198,32 @@ pub fn receipt(receipt: &Receipt) -> Report {
             .push("the client sent no entropy: the draw is not grinding-proof".into());
     }
     report
+}
+
+/// What people read beside the bytes, and which kinds are where.
+fn check_forms(receipt: &Receipt, records: &[Record], named: &[Record], report: &mut Report) {
+    let shown = receipt.records.iter().zip(records);
+    let shown = shown
+        .chain(receipt.named.iter().zip(named))
+        .all(|(proved, record)| {
+            proved.digest == hex::encode(record.digest().0)
+                && serde_json::to_value(record.kind()).is_ok_and(|kind| kind == proved.kind)
+                && serde_json::to_value(record).is_ok_and(|decoded| decoded == proved.decoded)
+        });
+    report.check(
+        shown,
+        "kind, digest and content are shown as the records' bytes have them",
+    );
+    let draw = |record: &Record| matches!(record, Record::Draw(_));
+    let of_task = |record: &Record| draw(record) || matches!(record, Record::Settlement(_));
+    report.check(
+        records.iter().rev().skip(1).all(draw) && records.iter().all(of_task),
+        "the task's records are its draws, and one settlement after them",
+    );
+    report.check(
+        !named.iter().any(of_task),
+        "what they name are rules, bases and candidate sets",
+    );
 }
 
 fn check_proofs(receipt: &Receipt, report: &mut Report) {
@@ -250,13 +288,15 @@ fn find<'a, T>(all: &[(Digest, &'a T)], digest: Digest) -> Option<&'a T> {
         .map(|(_, value)| *value)
 }
 
-fn check_draw(
-    receipt: &Receipt,
-    draw: &Draw,
-    known: &Named<'_>,
-    excluded: &mut Excluded,
-    report: &mut Report,
-) {
+/// What the draws so far have used up.
+#[derive(Default)]
+struct Drawn {
+    excluded: Excluded,
+    hotkeys: Vec<Hotkey>,
+    capability: Option<Capability>,
+}
+
+fn check_draw(receipt: &Receipt, draw: &Draw, known: &Named<'_>, drawn: &mut Drawn, report: &mut Report) {
     let number = draw.draw;
     let Some((set, base)) = find(&known.sets, draw.candidate_set).zip(find(&known.bases, draw.base)) else {
         report.check(
@@ -272,7 +312,8 @@ fn check_draw(
         );
         return;
     };
-    if let Err(problem) = rule.validate() {
+    let unknown = (rule.name != RULE).then(|| format!("{:?} is not {RULE}", rule.name));
+    if let Some(problem) = rule.validate().err().or(unknown) {
         report.check(false, format!("the rule of draw {number}: {problem}"));
         return;
     }
@@ -285,26 +326,8 @@ fn check_draw(
             base.block
         ),
     );
-    let ordered = set.candidates.windows(2).all(|pair| pair[0].uid < pair[1].uid);
-    report.check(
-        ordered,
-        format!(
-            "the {} candidates of draw {number} are in uid order",
-            set.candidates.len()
-        ),
-    );
-
-    let mut out = excluded.clone();
-    out.uids.extend(&draw.skipped);
-    let chosen: Vec<_> = draw
-        .chosen
-        .iter()
-        .filter_map(|uid| set.candidates.iter().find(|one| one.uid == *uid))
-        .collect();
-    excluded.uids.extend(&draw.chosen);
-    excluded
-        .coldkeys
-        .extend(chosen.iter().map(|candidate| candidate.coldkey));
+    check_candidates(number, rule, set, drawn, report);
+    let before = check_chosen(draw, set, drawn, report);
 
     let Some(revealed) = receipt
         .revealed
@@ -330,6 +353,8 @@ fn check_draw(
         ),
     );
     let Some(output) = output else { return };
+    let mut out = before;
+    out.uids.extend(&draw.skipped);
     let seed = routing::draw_seed(output, draw.request.0, number);
     let weights = routing::weights(rule, &set.candidates);
     let again: Vec<u16> = routing::draw(seed, &set.candidates, &weights, &out, draw.slots.len())
@@ -342,105 +367,65 @@ fn check_draw(
     );
 }
 
-fn distinct(mut hotkeys: impl Iterator<Item = Hotkey>) -> bool {
-    let mut seen = BTreeSet::new();
-    hotkeys.all(|hotkey| seen.insert(hotkey))
+/// Who stood for election: each once, within the rule, and for what the draws before were for.
+fn check_candidates(number: u32, rule: &Rule, set: &CandidateSet, drawn: &mut Drawn, report: &mut Report) {
+    report.check(
+        ascending(set.candidates.iter().map(|one| one.uid))
+            && distinct(set.candidates.iter().map(|one| one.hotkey)),
+        format!(
+            "the {} candidates of draw {number} are in uid order, each once",
+            set.candidates.len()
+        ),
+    );
+    report.check(
+        set.candidates.iter().all(|one| {
+            (1..=one.capacity).contains(&one.free)
+                && one.capacity <= rule.capacity_limit
+                && one.performance <= PERFORMANCE_SCALE
+        }),
+        format!("places and performance of the candidates of draw {number} are within the rule"),
+    );
+    let capability = drawn.capability.get_or_insert_with(|| set.capability.clone());
+    report.check(
+        *capability == set.capability,
+        format!("draw {number} is for the same capability as the first"),
+    );
 }
 
-fn check_settlement(receipt: &Receipt, settlement: &Settlement, drawn: &[Hotkey], report: &mut Report) {
-    let task = receipt.task_id;
+/// Whether the choice is possible at all, which shows without the base. Gives who was out before this draw.
+fn check_chosen(draw: &Draw, set: &CandidateSet, drawn: &mut Drawn, report: &mut Report) -> Excluded {
+    let number = draw.draw;
+    let candidate = |uid: &u16| set.candidates.iter().find(|one| one.uid == *uid);
     report.check(
-        settlement.task == task.bytes() && settlement.netuid == receipt.request.netuid,
-        "the settlement is this task's",
+        ascending(draw.skipped.iter().copied()) && draw.skipped.iter().all(|uid| candidate(uid).is_some()),
+        format!("draw {number} skipped candidates only, in uid order"),
     );
-    let answering = settlement.answers.iter().map(|answer| answer.hotkey);
-    let judging = settlement.evaluations.iter().map(|evaluation| evaluation.hotkey);
+    let before = drawn.excluded.clone();
+    let mut possible = distinct(draw.slots.iter().copied()) && draw.chosen.len() <= draw.slots.len();
+    for uid in &draw.chosen {
+        possible &= drawn.excluded.uids.insert(*uid) && !draw.skipped.contains(uid);
+        match candidate(uid) {
+            Some(chosen) => {
+                drawn.excluded.coldkeys.insert(chosen.coldkey);
+                drawn.hotkeys.push(chosen.hotkey);
+            }
+            None => possible = false,
+        }
+    }
     report.check(
-        distinct(answering) && distinct(judging),
-        "nobody answers or judges twice",
-    );
-    report.check(
-        settlement
-            .answers
-            .iter()
-            .all(|answer| drawn.contains(&answer.hotkey)),
-        "only miners that were drawn answer",
-    );
-    report
-        .open
-        .push("the validators' stakes are the server's statement: compare them with the chain".into());
-    let answers = settlement.answers.iter().all(|answer| {
-        let message = signing::answer_message(settlement.netuid, task, answer.digest.0);
-        verify(
-            answer.signature.crypto,
-            &answer.hotkey,
-            &message,
-            &answer.signature.bytes,
-        )
-    });
-    report.check(
-        answers,
-        format!("{} answers are signed by their miners", settlement.answers.len()),
-    );
-    let evaluations = settlement.evaluations.iter().all(|evaluation| {
-        let scores: Vec<_> = settlement
-            .answers
-            .iter()
-            .map(|answer| answer.hotkey)
-            .zip(evaluation.scores.iter().copied())
-            .collect();
-        let message = signing::evaluation_message(settlement.netuid, task, &scores);
-        evaluation.scores.len() == settlement.answers.len()
-            && verify(
-                evaluation.signature.crypto,
-                &evaluation.hotkey,
-                &message,
-                &evaluation.signature.bytes,
-            )
-    });
-    report.check(
-        evaluations,
+        possible,
         format!(
-            "{} evaluations are signed by their validators",
-            settlement.evaluations.len()
+            "draw {number} chose candidates that it did not skip, each once for the task, one for a slot"
         ),
     );
-    let verdict = matches!(settlement.outcome, TaskState::Approved | TaskState::Rejected);
-    let medians: Vec<Option<u16>> = (0..settlement.answers.len())
-        .map(|index| {
-            let scores: Vec<Scored> = settlement
-                .evaluations
-                .iter()
-                .filter_map(|evaluation| {
-                    let score = (*evaluation.scores.get(index)?)?;
-                    Some(Scored {
-                        score,
-                        stake: evaluation.stake,
-                    })
-                })
-                .collect();
-            consensus::weighted_median(&scores).filter(|_| verdict)
-        })
-        .collect();
-    let stated: Vec<Option<u16>> = settlement.answers.iter().map(|answer| answer.consensus).collect();
-    report.check(
-        medians == stated,
-        "the stake-weighted medians computed anew are the consensus",
-    );
-    let best = stated.iter().flatten().max().copied();
-    let approved = best.is_some_and(|best| best >= settlement.threshold);
-    let scored: u128 = settlement
-        .evaluations
-        .iter()
-        .filter(|evaluation| evaluation.scores.iter().any(Option::is_some))
-        .map(|evaluation| u128::from(evaluation.stake))
-        .sum();
-    let quorum = 2 * scored > settlement.eligible_stake;
-    report.check(
-        quorum == verdict && (!verdict || (settlement.outcome == TaskState::Approved) == approved),
-        format!(
-            "the outcome ({}) follows from them and from the stake that scored",
-            settlement.outcome.name()
-        ),
-    );
+    before
+}
+
+fn ascending<T: PartialOrd>(values: impl Iterator<Item = T>) -> bool {
+    values.is_sorted_by(|one, next| one < next)
+}
+
+fn distinct<T: Ord>(mut values: impl Iterator<Item = T>) -> bool {
+    let mut seen = BTreeSet::new();
+    values.all(|value| seen.insert(value))
 }

@@ -8,6 +8,9 @@ use violet::{
 
 use crate::harness::{BAD, GOOD, Reply, SERVER, User, World, keypair, signature_text, translation};
 
+mod forgeries;
+mod forgery;
+
 /// A settled task with five candidates of whom two were drawn twice over.
 async fn settled(world: &World) -> (User, String) {
     let user = world.user().await;
@@ -35,6 +38,19 @@ async fn settled(world: &World) -> (User, String) {
     (user, task)
 }
 
+/// Makes the bases older than they are.
+async fn age_bases(world: &World, seconds: u32) {
+    let statement = format!("update bases set made_at = made_at - interval '{seconds} seconds'");
+    world.sql(&statement).await;
+}
+
+/// Until the base in force now is public.
+async fn publish(world: &World) {
+    world.next_snapshot().await;
+    world.next_snapshot().await;
+    age_bases(world, 10).await;
+}
+
 async fn receipt(user: &User, task: &str) -> Value {
     user.get(&format!("/api/v1/audit/tasks/{task}")).await.ok()
 }
@@ -46,7 +62,7 @@ fn check(receipt: &Value) -> Report {
 #[track_caller]
 fn assert_broken(receipt: &Value, word: &str) {
     let report = check(receipt);
-    assert!(!report.is_sound());
+    assert!(!report.is_sound(), "{word}");
     assert!(
         report.broken.iter().any(|what| what.contains(word)),
         "{word}: {:?}",
@@ -75,6 +91,8 @@ fn forged(receipt: &Value, kind: &str, record: &Record) -> Value {
     let mut receipt = receipt.clone();
     let (list, index) = find(&receipt, kind);
     receipt[list][index]["body"] = hex::encode(record.to_bytes()).into();
+    receipt[list][index]["digest"] = hex::encode(record.digest().0).into();
+    receipt[list][index]["decoded"] = json!(record);
     receipt
 }
 
@@ -114,11 +132,24 @@ async fn a_receipt_verifies_once_the_base_is_published() {
         "one later snapshot is not enough"
     );
     world.next_snapshot().await;
+    assert_eq!(
+        receipt(&user, &task).await["revealed"],
+        json!([]),
+        "other servers may still draw with it"
+    );
+    age_bases(&world, 6).await;
+    assert_eq!(receipt(&user, &task).await["revealed"], json!([]), "six seconds");
+    age_bases(&world, 4).await;
 
     let receipt = receipt(&user, &task).await;
     let report = check(&receipt);
     assert!(report.is_sound(), "{report:?}");
-    let open = ["is the server's hotkey", "stakes are the server's statement"];
+    let open = [
+        "is the server's hotkey",
+        "no evaluation is missing, and the threshold of 19660",
+        "compare it with the chain",
+        "who was skipped, are the server's statement",
+    ];
     assert_eq!(report.open.len(), open.len(), "{report:?}");
     for (said, expected) in report.open.iter().zip(open) {
         assert!(said.contains(expected), "{report:?}");
@@ -179,8 +210,7 @@ async fn a_draw_without_entropy_of_the_client_is_said_to_be_weaker() {
 async fn whatever_is_changed_in_a_receipt_is_found() {
     let world = World::start().await;
     let (user, task) = settled(&world).await;
-    world.next_snapshot().await;
-    world.next_snapshot().await;
+    publish(&world).await;
     let receipt = receipt(&user, &task).await;
     assert!(check(&receipt).is_sound());
 
