@@ -1,7 +1,6 @@
 //! The reference miner: tells the server what it can do, takes its assignments, works, and answers.
 //! Refuses at once what it cannot do, so that somebody else can; never offers what it does not have.
 
-use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -13,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use violet_chain::{Keypair, Uid};
 
+use crate::causes::Causes;
 use crate::client::{Backoff, ClientError, FetchError, Fetched, Fetcher, ServerClient};
 use crate::engines::{Catalogue, Engine, EngineError, Output, Speech};
 use crate::signing::{NotCanonical, answer_digest, answer_message};
@@ -185,7 +185,7 @@ impl Trade for Workshop {
                     .await
             }
             Err(failure) => {
-                tracing::warn!(task.id = %task_id, error = &failure as &dyn Error, "refusing a task");
+                tracing::warn!(task.id = %task_id, error = %Causes(&failure), "refusing a task");
                 self.refuse(task_id, &failure.to_string()).await
             }
         }
@@ -241,14 +241,14 @@ impl Workshop {
                     // Said once; it may last for hours.
                     if std::mem::take(&mut registered) {
                         tracing::warn!(
-                            error = &error as &dyn Error,
+                            error = %Causes(&error),
                             "waiting to be registered on the subnet"
                         );
                     }
                     NOT_REGISTERED
                 }
                 Err(error) => {
-                    tracing::warn!(error = &error as &dyn Error, "no heartbeat");
+                    tracing::warn!(error = %Causes(&error), "no heartbeat");
                     backoff.pause(&error)
                 }
             };
@@ -333,7 +333,7 @@ impl Workshop {
         let answer = match self.signed(task_id, engine, output) {
             Ok(answer) => answer,
             Err(error) => {
-                tracing::error!(task.id = %task_id, error = &error as &dyn Error, "an output cannot be signed");
+                tracing::error!(task.id = %task_id, error = %Causes(&error), "an output cannot be signed");
                 return self.refuse(task_id, "the engine failed").await;
             }
         };
@@ -366,11 +366,11 @@ impl Workshop {
                 Outcome::Done
             }
             Err(error) if error.status() == Some(StatusCode::UNPROCESSABLE_ENTITY) => {
-                tracing::error!(task.id = %task_id, error = &error as &dyn Error, "the answer is not valid");
+                tracing::error!(task.id = %task_id, error = %Causes(&error), "the answer is not valid");
                 self.refuse(task_id, "the engine's output is not valid").await
             }
             Err(error) => {
-                tracing::warn!(task.id = %task_id, error = &error as &dyn Error, "the answer was not taken");
+                tracing::warn!(task.id = %task_id, error = %Causes(&error), "the answer was not taken");
                 Outcome::Again
             }
         }
@@ -400,7 +400,7 @@ impl Workshop {
                 Outcome::Done
             }
             Err(error) => {
-                tracing::warn!(task.id = %task_id, error = &error as &dyn Error, "the refusal was not taken");
+                tracing::warn!(task.id = %task_id, error = %Causes(&error), "the refusal was not taken");
                 Outcome::Again
             }
         }

@@ -1,7 +1,6 @@
 //! The reference validator: takes finished tasks, judges each answer, and posts signed evaluations.
 //! Sets no weights, and abstains where its judge cannot say anything.
 
-use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
@@ -10,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 use violet_chain::Keypair;
 
+use crate::causes::Causes;
 use crate::client::{ClientError, ServerClient};
 use crate::engines::Catalogue;
 use crate::judge::Judge;
@@ -157,7 +157,7 @@ impl Bench {
             }
             // Also when an answer has come meanwhile (422): the next delivery has it.
             Err(error) => {
-                tracing::warn!(task.id = %task_id, error = &error as &dyn Error, "the evaluation was not taken");
+                tracing::warn!(task.id = %task_id, error = %Causes(&error), "the evaluation was not taken");
                 Outcome::Again
             }
         }

@@ -11,6 +11,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::causes::Causes;
 use crate::client::{Backoff, ClientError, LONG_POLL};
 
 /// The pause before the next poll when the last one came back at once with nothing new: this, and twice as long each
@@ -119,7 +120,7 @@ pub(crate) async fn work_off<T: Trade>(
                 let pause = backoff.pause(&error);
                 let pause_ms = pause.as_millis();
                 tracing::warn!(
-                    error = &error as &dyn std::error::Error,
+                    error = %Causes(&error),
                     pause_ms,
                     "no work fetched"
                 );

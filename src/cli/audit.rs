@@ -3,7 +3,7 @@ use std::{io::Read as _, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Subcommand};
 
-use super::{Failure, print};
+use super::{Failure, counted, print};
 use crate::verify::{self, Receipt, Report};
 
 #[derive(Debug, Subcommand)]
@@ -40,13 +40,27 @@ impl Verify {
         let receipt: Receipt =
             serde_json::from_str(&text).map_err(|error| format!("not a receipt: {error}"))?;
         let report = verify::receipt(&receipt);
-        print(&shown(&report));
+        print(&format!("{}\n{}", shown(&report), verdict(&report)));
         Ok(if report.is_sound() {
             ExitCode::SUCCESS
         } else {
             ExitCode::FAILURE
         })
     }
+}
+
+/// What a report comes to, in a line.
+pub(super) fn verdict(report: &Report) -> String {
+    let Report { holds, broken, open } = report;
+    let mut counts = vec![
+        format!("{} passed", counted(holds.len(), "check")),
+        format!("{} left open", open.len()),
+    ];
+    if report.is_sound() {
+        return format!("verified: {}", counts.join(", "));
+    }
+    counts.insert(0, format!("{} broken", broken.len()));
+    format!("FAILED: {}", counts.join(", "))
 }
 
 /// A report for people.
@@ -62,4 +76,26 @@ pub(super) fn shown(report: &Report) -> String {
     ]
     .concat()
     .join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verdict_says_what_was_checked() {
+        let texts = |count| vec![String::new(); count];
+        let mut report = Report {
+            holds: texts(1),
+            broken: texts(0),
+            open: texts(2),
+        };
+        assert_eq!(verdict(&report), "verified: 1 check passed, 2 left open");
+        report.holds = texts(16);
+        report.broken = texts(1);
+        assert_eq!(
+            verdict(&report),
+            "FAILED: 1 broken, 16 checks passed, 2 left open"
+        );
+    }
 }

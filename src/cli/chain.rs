@@ -7,6 +7,8 @@ use violet_chain::{Client, NetUid, Snapshot, surface::Surface};
 #[cfg(feature = "dev-chain")]
 use super::stop_signal;
 use super::{Failure, print};
+#[cfg(feature = "dev-chain")]
+use crate::server::StartError;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Chain {
@@ -72,11 +74,7 @@ impl Dev {
             None => violet_devchain::Genesis::default(),
         };
         let stop = stop_signal()?;
-        let options = violet_devchain::Options {
-            port: self.chain_port,
-            ..Default::default()
-        };
-        let chain = violet_devchain::spawn(genesis, options).await?;
+        let chain = dev_chain(genesis, self.chain_port).await?;
         print(&format!(
             "{} genesis 0x{}",
             chain.ws_url(),
@@ -85,6 +83,27 @@ impl Dev {
         stop.cancelled().await;
         chain.shutdown().await;
         Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Starts a local chain on this port; the refusal of one in use reads like that of the server's.
+#[cfg(feature = "dev-chain")]
+pub(super) async fn dev_chain(
+    genesis: violet_devchain::Genesis,
+    port: u16,
+) -> Result<violet_devchain::DevChain, Failure> {
+    let options = violet_devchain::Options {
+        port,
+        ..Default::default()
+    };
+    match violet_devchain::spawn(genesis, options).await {
+        Err(violet_devchain::Error::Listen { address, source }) => Err(StartError::Listen {
+            address: address.to_string(),
+            option: "--chain-port",
+            source,
+        }
+        .into()),
+        spawned => Ok(spawned?),
     }
 }
 

@@ -6,26 +6,34 @@ use std::{
 };
 
 use clap::Args;
+use sqlx::postgres::PgConnectOptions;
+use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use violet_chain::{CryptoType, Keypair, wallet::Wallet};
 use violet_devchain::DevChain;
 use violet_neurons::{Catalogue, Miner, MinerOptions, Validator, ValidatorOptions};
 
-use super::{Failure, demo, load, print, stop_signal};
-use crate::{config::Config, postgres::PrivateCluster, server::Server};
+use super::{Failure, chain::dev_chain, demo, load, print, stop_signal};
+use crate::{
+    config::Config,
+    postgres::{PostgresError, PrivateCluster},
+    server::{Server, StartError},
+};
 
 const MINERS: usize = 4;
 const VALIDATORS: usize = 3;
 /// Snapshots come more often than on a real chain, whose blocks take twelve times as long.
 const SNAPSHOT_INTERVAL: u32 = 5;
 
+/// How long the first heartbeats may take: after that it is up without them.
+const HEARTBEAT_PATIENCE: Duration = Duration::from_secs(20);
 /// How long neurons may go on with what they have in hand after Ctrl-C.
 const GRACE: Duration = Duration::from_secs(2);
 
 /// Database, chain, server, 4 miners and 3 validators, until Ctrl-C.
 #[derive(Debug, Args)]
 pub(crate) struct Dev {
-    /// Where the database and the server's key are kept.
+    /// Where the database, the files and the server's key are kept.
     #[arg(long, default_value = ".violet")]
     state: PathBuf,
     /// Where the server listens.
@@ -43,9 +51,10 @@ pub(crate) struct Dev {
 }
 
 /// What runs, in the order in which it was started.
+#[derive(Default)]
 struct Running {
+    chain: Option<DevChain>,
     cluster: Option<PrivateCluster>,
-    chain: DevChain,
     server: Option<Server>,
     neurons: TaskTracker,
     stop_neurons: CancellationToken,
@@ -71,88 +80,134 @@ impl Dev {
                 .into_owned();
         }
         config.routing.snapshot_interval = SNAPSHOT_INTERVAL;
-        std::fs::create_dir_all(&self.state).map_err(|error| {
-            format!(
-                "{}: {error}; choose another folder with --state",
-                self.state.display()
-            )
-        })?;
-        let keypair = server_key(&self.state)?;
 
-        let mut running = tokio::select! {
-            started = self.start(config, keypair) => started?,
-            () = stop.cancelled() => return Ok(ExitCode::SUCCESS),
+        let mut running = Running::default();
+        let started = tokio::select! {
+            started = self.start(config, &mut running) => Some(started),
+            () = stop.cancelled() => None,
         };
-        let url = running.server.as_ref().map(Server::url).unwrap_or_default();
-        let hotkey = running
-            .server
-            .as_ref()
-            .map(|server| server.app.hotkey.to_string());
-        print(&format!(
-            "Violet is up: {url}  (API: {url}/docs, chain: {}, hotkey: {})",
-            running.chain.ws_url(),
-            hotkey.unwrap_or_default()
-        ));
-
-        let mut code = ExitCode::SUCCESS;
-        if self.demo {
-            let told = tokio::select! {
-                told = demo::run(&url) => Some(told),
-                () = stop.cancelled() => None,
-            };
-            if let Some(Err(error)) = told {
-                super::print_error(&*error);
-                code = ExitCode::FAILURE;
-            }
+        let ended = match started {
+            Some(Ok(())) => self.attend(&mut running, &stop).await,
+            Some(Err(error)) => Err(error),
+            None => Ok(()),
+        };
+        if matches!(&ended, Err(error) if error.is::<PostgresError>()) {
+            // Nobody can finish anything without a database.
+            let _ = tokio::time::timeout(GRACE, running.stop()).await;
+        } else {
+            running.stop().await;
         }
-        if !self.exit {
-            if !stop.is_cancelled() {
-                print("Ctrl-C stops it.");
-            }
-            stop.cancelled().await;
-        }
-        print("Stopping.");
-        running.stop().await;
-        Ok(code)
+        ended.map(|()| ExitCode::SUCCESS)
     }
 
-    async fn start(&self, mut config: Config, keypair: Keypair) -> Result<Running, Failure> {
-        let options = violet_devchain::Options {
-            port: self.chain_port,
-            ..Default::default()
-        };
-        let chain = violet_devchain::spawn(violet_devchain::Genesis::default(), options)
-            .await
-            .map_err(|error| format!("{error}; --chain-port chooses another port"))?;
+    async fn start(&self, mut config: Config, running: &mut Running) -> Result<(), Failure> {
+        // Both ports before anything is made: one in use should leave no trace. The server's is held until it is taken.
+        let held = hold(&config).await?;
+        let chain = dev_chain(violet_devchain::Genesis::default(), self.chain_port).await?;
         config.chain.endpoints = vec![chain.ws_url()];
-        let cluster = if config.database.url.is_empty() {
-            let cluster = PrivateCluster::start(&self.state).await?;
+        running.chain = Some(chain);
+
+        let unusable = |error: Failure| {
+            let state = self.state.display();
+            format!("the state folder {state} cannot be used: {error}; choose another with --state")
+        };
+        std::fs::create_dir_all(&self.state).map_err(|error| unusable(error.into()))?;
+        let keypair = server_key(&self.state).map_err(unusable)?;
+        if config.database.url.is_empty() {
+            print(&format!(
+                "Starting: PostgreSQL in {}, a chain, the server, {MINERS} miners, {VALIDATORS} validators.",
+                self.state.display()
+            ));
+            let cluster = running.cluster.insert(PrivateCluster::start(&self.state).await?);
             cluster.create_database("violet").await?;
             config.database.url = cluster.url("violet");
-            Some(cluster)
         } else {
-            None
+            print(&format!(
+                "Starting: a chain, the server, {MINERS} miners, {VALIDATORS} validators; with {}, as set by \
+                 DATABASE_URL or database.url, and no PostgreSQL of its own.",
+                database(&config.database.url)
+            ));
+        }
+        drop(held);
+        running.server = Some(Server::start(config, keypair).await?);
+        running.start_neurons().await?;
+        if tokio::time::timeout(HEARTBEAT_PATIENCE, running.miners_are_known())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                "not all miners have sent a heartbeat; `make setup` installs engines that are missing"
+            );
+        }
+        Ok(())
+    }
+
+    /// Says that it is up, and stays until it is asked to stop, the demo is over, or the database is gone.
+    async fn attend(&self, running: &mut Running, stop: &CancellationToken) -> Result<(), Failure> {
+        let (Some(server), Some(chain)) = (&running.server, &running.chain) else {
+            return Err("the server does not run".into());
         };
-        let mut running = Running {
-            cluster,
-            chain,
-            server: None,
-            neurons: TaskTracker::new(),
-            stop_neurons: CancellationToken::new(),
+        let url = server.url();
+        print(&format!(
+            "Violet is up: {url}\n  API     {url}/docs\n  chain   {}\n  hotkey  {} (the server's, which receipts name)",
+            chain.ws_url(),
+            server.app.hotkey,
+        ));
+        let attended = tokio::select! {
+            ended = self.show(&url, stop) => ended,
+            error = running.database_ended() => Err(error.into()),
         };
-        match Server::start(config, keypair).await {
-            Ok(server) => running.server = Some(server),
-            Err(error) => {
-                running.stop().await;
-                return Err(error.into());
+        print("Stopping.");
+        attended
+    }
+
+    /// Tells the story if that is wished, and waits for the end.
+    async fn show(&self, url: &str, stop: &CancellationToken) -> Result<(), Failure> {
+        let mut told = Ok(());
+        if self.demo {
+            tokio::select! {
+                all = demo::run(url) => told = all,
+                () = stop.cancelled() => {}
+            }
+            if self.exit {
+                return told;
+            }
+            if let Err(error) = &told {
+                super::print_error(&**error);
             }
         }
-        running.start_neurons().await?;
-        Ok(running)
+        if !stop.is_cancelled() {
+            print("Ctrl-C stops it.");
+        }
+        stop.cancelled().await;
+        // It was printed when it was known.
+        told.map_err(|_| "the demo failed".into())
     }
 }
 
 impl Running {
+    /// Comes back when work can be handed in: all miners have said what they do.
+    async fn miners_are_known(&self) {
+        let known = || match &self.server {
+            Some(server) => {
+                let miners = server.app.roster.miners();
+                miners.values().filter(|miner| miner.available).count()
+            }
+            None => 0,
+        };
+        while known() < MINERS {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Comes back only when the private cluster ended without being asked.
+    async fn database_ended(&mut self) -> PostgresError {
+        match &mut self.cluster {
+            Some(cluster) => cluster.ended().await,
+            None => std::future::pending().await,
+        }
+    }
+
     async fn start_neurons(&self) -> Result<(), Failure> {
         let url = self.server.as_ref().map(Server::url).unwrap_or_default();
         let catalogue = Catalogue::discover().await;
@@ -205,6 +260,32 @@ impl Running {
         {
             tracing::warn!(error = %crate::error::Causes(&error), "the database did not stop by itself");
         }
+        if let Some(chain) = self.chain.take() {
+            chain.shutdown().await;
+        }
+    }
+}
+
+/// Takes the server's address as the server will.
+async fn hold(config: &Config) -> Result<TcpListener, Failure> {
+    let address = format!("{}:{}", config.server.host, config.server.port);
+    let listener = TcpListener::bind(&address).await;
+    Ok(listener.map_err(|source| StartError::Listen {
+        address,
+        option: "--port",
+        source,
+    })?)
+}
+
+/// Which database an address means, without the password that may be in it.
+fn database(url: &str) -> String {
+    match url.parse::<PgConnectOptions>() {
+        Ok(options) => format!(
+            "the database {} on {}",
+            options.get_database().unwrap_or(options.get_username()),
+            options.get_host()
+        ),
+        Err(_) => "a database".into(),
     }
 }
 

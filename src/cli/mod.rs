@@ -9,6 +9,8 @@ mod neurons;
 #[cfg(feature = "dev-chain")]
 mod samples;
 mod serve;
+#[cfg(feature = "dev-chain")]
+mod story;
 mod upkeep;
 
 use std::{
@@ -123,6 +125,11 @@ impl WalletArgs {
     fn open(&self) -> Result<Wallet, Failure> {
         Ok(Wallet::new(self.path.as_deref(), &self.name, &self.hotkey)?)
     }
+}
+
+/// So many of something, in words that fit one as well.
+fn counted(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 /// The one way to standard output. A reader that went away is no reason to fail.

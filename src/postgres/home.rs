@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::process::Command;
 
 use super::binaries::{Account, Binaries, command};
-use super::{PostgresError, at};
+use super::{PostgresError, at, owner};
 
 /// The oldest server whose SQL we use.
 pub(super) const OLDEST_MAJOR: u32 = 14;
@@ -206,7 +206,12 @@ impl Lock {
     fn take(folder: &Path) -> Result<Self, PostgresError> {
         let file = File::open(folder).map_err(at(folder))?;
         match file.try_lock() {
-            Err(fs::TryLockError::WouldBlock) => return Err(PostgresError::InUse(folder.to_owned())),
+            Err(fs::TryLockError::WouldBlock) => {
+                return Err(PostgresError::InUse {
+                    folder: folder.to_owned(),
+                    process: owner(&folder.join("data")),
+                });
+            }
             Err(fs::TryLockError::Error(error)) => {
                 tracing::warn!(folder = %folder.display(), %error, "This file system has no locks on folders.");
             }

@@ -78,8 +78,17 @@ pub enum PostgresError {
         major: String,
     },
     /// A living process of ours holds the cluster.
-    #[error("the PostgreSQL cluster in {} is in use by another violet: stop that one first", .0.display())]
-    InUse(PathBuf),
+    #[error(
+        "the PostgreSQL cluster in {} is in use by another violet{}: stop that one first",
+        folder.display(),
+        process.map(|pid| format!(" (process {pid})")).unwrap_or_default()
+    )]
+    InUse {
+        /// The folder of the cluster.
+        folder: PathBuf,
+        /// Who holds it, where that is known.
+        process: Option<i32>,
+    },
     /// We are root, and nobody else is there to run the server.
     #[error("PostgreSQL does not run as root, and there is neither a user `postgres` nor `nobody` to run it")]
     NoAccount,
@@ -123,6 +132,17 @@ pub enum PostgresError {
         /// Its last complaint, or how long we waited.
         detail: String,
         /// Where it says more.
+        log: PathBuf,
+    },
+    /// The server ended while it was needed.
+    #[error(
+        "PostgreSQL ended by itself ({status}); the next start recovers its data (log: {})",
+        log.display()
+    )]
+    Ended {
+        /// How it ended.
+        status: String,
+        /// Where it may say why.
         log: PathBuf,
     },
     /// The server did not obey. The data are safe: the next start recovers them.
@@ -230,6 +250,18 @@ impl PrivateCluster {
         }
         // `drop` kills it.
         Err(PostgresError::Stop(pid.as_raw()))
+    }
+
+    /// Comes back when the server ended without being asked, and says how.
+    pub async fn ended(&mut self) -> PostgresError {
+        let status = match self.child.wait().await {
+            Ok(status) => status.to_string(),
+            Err(error) => error.to_string(),
+        };
+        PostgresError::Ended {
+            status,
+            log: self.home.log.clone(),
+        }
     }
 
     /// `Err(None)`: it ended, and its log says why. `Err(Some(…))`: it is not ready in time.
@@ -386,6 +418,19 @@ async fn evict(data: &Path) -> Result<(), PostgresError> {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(at(&file)(error)),
         _ => Ok(()),
     }
+}
+
+/// The process whose server runs on `data`: the lock on a folder does not say who has it.
+fn owner(data: &Path) -> Option<i32> {
+    let data = data.canonicalize().ok()?;
+    let text = fs::read_to_string(data.join("postmaster.pid")).ok()?;
+    let server = Pid::from_raw(text.lines().next()?.parse().ok()?);
+    if !is_server_of(server, &data) {
+        return None;
+    }
+    let status = fs::read_to_string(format!("/proc/{server}/status")).ok()?;
+    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"))?;
+    parent.trim().parse().ok()
 }
 
 /// Whether `pid` is a `postgres -D data`. (Its backends rename themselves; a zombie has no arguments.)

@@ -38,10 +38,12 @@ async fn data_outlive_the_server_and_nothing_else_does() {
         cluster.pid().unwrap(),
     );
     assert!(data.starts_with(state.path()));
-    assert!(matches!(
-        PrivateCluster::start(state.path()).await,
-        Err(PostgresError::InUse(_))
-    ));
+    let refusal = PrivateCluster::start(state.path()).await.unwrap_err();
+    assert!(
+        matches!(refusal, PostgresError::InUse { process, .. }
+            if process.map(i32::unsigned_abs) == Some(std::process::id())),
+        "{refusal}"
+    );
     for _ in 0..2 {
         cluster.create_database("vio \"let\"'é").await.unwrap();
     }

@@ -40,8 +40,7 @@ pub async fn sweep(app: &App) -> Result<()> {
         let life = f64::from(app.rule.heartbeat_ttl_seconds);
         // While no server was up, nobody could show a sign of life: everybody gets the time to do it.
         let silent = app.started.elapsed() >= app.config.silence();
-        let ended =
-            store::assignments::take_overdue(&mut tx, app.config.netuid, silent, life, ROUND).await?;
+        let ended = store::assignments::take_overdue(&mut tx, app.config.netuid, silent, life, ROUND).await?;
         let is_full = i64::try_from(ended.len()).is_ok_and(|ended| ended == ROUND);
         if !ended.is_empty() {
             tracing::info!(assignments = ended.len(), "assignments ended without an answer");

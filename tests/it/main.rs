@@ -7,6 +7,7 @@ mod api;
 mod architecture;
 mod assignments;
 mod authentication;
+mod binary;
 mod evaluations;
 mod files;
 mod heartbeats;

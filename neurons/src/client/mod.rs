@@ -23,6 +23,7 @@ pub(crate) use self::backoff::Backoff;
 pub use self::files::{FetchError, Fetched, Fetcher};
 
 use self::files::Upload;
+use crate::causes::Causes;
 use crate::wire::Network;
 
 /// The largest answer of the server that is read.
@@ -148,7 +149,7 @@ impl ServerClient {
         keypair: &Arc<Keypair>,
         stop: &CancellationToken,
     ) -> Result<Option<Self>, ClientError> {
-        let mut backoff = Backoff::default();
+        let (mut backoff, mut said) = (Backoff::default(), false);
         loop {
             let connected = tokio::select! {
                 () = stop.cancelled() => return Ok(None),
@@ -157,11 +158,10 @@ impl ServerClient {
             let pause = match connected {
                 Err(error) if error.is_passing() => {
                     let pause = backoff.pause(&error);
-                    tracing::info!(
-                        error = &error as &dyn std::error::Error,
-                        server,
-                        "waiting for the server"
-                    );
+                    // Said once; it may last for hours.
+                    if !std::mem::replace(&mut said, true) {
+                        tracing::info!(error = %Causes(&error), server, "waiting for the server");
+                    }
                     pause
                 }
                 connected => return connected.map(Some),

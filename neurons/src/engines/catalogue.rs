@@ -61,11 +61,15 @@ impl Catalogue {
         catalogue.add(espeak::discover(tools).await, Kind::Espeak);
         catalogue.add(pocketsphinx::discover(tools), Kind::Pocketsphinx);
         catalogue.add(textrank::discover(), Kind::TextRank);
-        let found = catalogue
-            .engines
-            .iter()
-            .map(|engine| engine.profile.model_id.as_str());
-        tracing::info!(models = %found.collect::<Vec<_>>().join(" "), "engines found");
+        // One model may do two types of task.
+        let mut found: Vec<&str> = Vec::new();
+        for engine in &catalogue.engines {
+            let model = engine.profile.model_id.as_str();
+            if !found.contains(&model) {
+                found.push(model);
+            }
+        }
+        tracing::info!(models = %found.join(" "), "engines found");
         catalogue
     }
 

@@ -13,13 +13,13 @@ mod summary;
 mod transcription;
 mod translation;
 
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use self::references::{Reference, References};
+use crate::causes::Causes;
 use crate::client::{FetchError, Fetched, Fetcher};
 use crate::engines::{Catalogue, Engine, EngineError, Output, TaskType};
 use crate::wire::{self, AnswerToJudge, File, JudgeTask, Parts, Score, Task, wanted};
@@ -78,7 +78,7 @@ impl Judge {
             return abstain(judged, "out of time");
         };
         judgement.unwrap_or_else(|why| {
-            tracing::info!(task.id = %judged.task.task_id, error = &why as &dyn Error, "not judged");
+            tracing::info!(task.id = %judged.task.task_id, error = %Causes(&why), "not judged");
             abstain(judged, &why.to_string())
         })
     }

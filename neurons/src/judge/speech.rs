@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use super::references::Reference;
 use super::wer::{WordErrors, word_errors};
 use super::{Judge, NoJudgement, abstained, field, part, scored, times, worthless};
+use crate::causes::Causes;
 use crate::engines::{Catalogue, Engine, EngineError, Input, Output, Sound, TaskType, Wanted, measure};
 use crate::wire::{AnswerToJudge, File, JudgeTask, MAX_UPLOAD_BYTES, Score, wanted};
 
@@ -158,7 +159,7 @@ impl Listener<'_> {
             Err(error) => {
                 tracing::warn!(
                     file.id = file.file_id,
-                    error = &error as &dyn std::error::Error,
+                    error = %Causes(&error),
                     "no file to hear"
                 );
                 Finding::Unknown("the file could not be had as it was signed")
@@ -193,7 +194,7 @@ fn failed(error: &EngineError) -> Finding {
     if error.is_of_input() {
         return Finding::Worthless("no WAV file that can be read");
     }
-    tracing::warn!(error = error as &dyn std::error::Error, "hearing failed");
+    tracing::warn!(error = %Causes(error), "hearing failed");
     Finding::Unknown("our own hearing failed")
 }
 

@@ -70,6 +70,10 @@ impl Database {
         Self { name }
     }
 
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(crate) fn url(&self) -> String {
         url_of(&self.name)
     }

@@ -7,6 +7,7 @@ pub(crate) mod samples;
 mod user;
 mod world;
 
+pub(crate) use database::Database;
 pub(crate) use http::{Multipart, Reply};
 pub(crate) use neuron::{MODEL, Neuron, keypair, nonce, sign, signature_text};
 pub(crate) use user::{TEXT, User, translation};
