@@ -129,10 +129,15 @@ async fn run(cluster: &PrivateCluster, folder: &Path) -> Result<String, Failure>
     ))
     .fetch_one(&mut open)
     .await?;
+    let commits: i64 = sqlx::query_scalar(AssertSqlSafe(
+        "select count(distinct batch_id) from routing_records where kind = 'draw'",
+    ))
+    .fetch_one(&mut open)
+    .await?;
     let text = format!(
         "medians of {ROUNDS} rounds of {SECONDS} s: {:.0} tasks accepted a second over HTTP ({CONNECTIONS} \
          connections), {:.0} with pgbench ({PGBENCH_CLIENTS} connections)\nratio {:.2}  ({tasks} tasks and {draws} \
-         signed draws stored)",
+         signed draws stored in {commits} commits)",
         median(&mut accepted),
         median(&mut written),
         median(&mut accepted) / median(&mut written)

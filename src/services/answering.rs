@@ -1,5 +1,8 @@
 //! Miners: heartbeats, mail, and the answers that they send.
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use sqlx::PgConnection;
 use violet_chain::{Hotkey, Neuron, verify};
@@ -11,7 +14,7 @@ use crate::{
     services::{batch::Write, hub::Topic, identity::Caller, outputs},
     store::{
         self,
-        answers::NewAnswer,
+        answers::{NewAnswer, Stored},
         assignments::Mail,
         miners::{Heartbeat, Subject},
     },
@@ -279,18 +282,15 @@ impl Write for Writer {
         distinct.dedup_by_key(|item| (item.task_id, item.hotkey));
         let distinct: Vec<Submitted> = distinct.into_iter().cloned().collect();
 
-        let mut tx = app.writing.begin().await?;
-        let stored = store::answers::insert(&mut tx, &distinct).await?;
-        let mut changes: Changes = Vec::new();
-        for row in stored.iter().filter(|row| row.used) {
-            if let (Some(task_type), Some(size)) = (row.task_type, row.input_size) {
-                let usual = task_type.usual_millis(u64::try_from(size).unwrap_or(0));
-                let millis = u64::try_from(row.millis).unwrap_or(0);
-                changes.push(((row.hotkey, task_type), Change::Answered { millis, usual }));
-            }
-        }
-        remember(&mut tx, app.config.netuid, &changes).await?;
-        tx.commit().await?;
+        let stored = match write(app, &distinct).await {
+            Ok(stored) => stored,
+            // The connection may have died after the commit: what is stored tells.
+            Err(error) => match store::answers::stored(&app.db, &distinct).await {
+                Ok(stored) if stored.len() == distinct.len() => stored,
+                _ => return Err(error),
+            },
+        };
+        let firsts = firsts(items, &stored);
 
         let used: Vec<Hotkey> = stored
             .iter()
@@ -317,7 +317,7 @@ impl Write for Writer {
             .map(|item| {
                 Ok(match by_key.remove(&(item.task_id, item.hotkey)) {
                     Some(row) if row.used => Receipt::Used {
-                        first: row.answered == Some(1),
+                        first: firsts.contains(&(row.task_id, row.hotkey)),
                     },
                     Some(_) => Receipt::Unused(Unused::Late),
                     None => Receipt::Unused(Unused::AlreadyAnswered),
@@ -325,6 +325,42 @@ impl Write for Writer {
             })
             .collect())
     }
+}
+
+/// Stores answers and what they say about their miners, in one transaction.
+async fn write(app: &App, distinct: &[Submitted]) -> Result<Vec<Stored>> {
+    let mut tx = app.writing.begin().await?;
+    let stored = store::answers::insert(&mut tx, distinct).await?;
+    let mut changes: Changes = Vec::new();
+    for row in stored.iter().filter(|row| row.used) {
+        if let (Some(task_type), Some(size)) = (row.task_type, row.input_size) {
+            let usual = task_type.usual_millis(u64::try_from(size).unwrap_or(0));
+            let millis = u64::try_from(row.millis).unwrap_or(0);
+            changes.push(((row.hotkey, task_type), Change::Answered { millis, usual }));
+        }
+    }
+    remember(&mut tx, app.config.netuid, &changes).await?;
+    tx.commit().await?;
+    Ok(stored)
+}
+
+/// The answers that are the first of their task: of several in one batch the one that came first.
+fn firsts(items: &[Submitted], stored: &[Stored]) -> HashSet<(TaskId, Hotkey)> {
+    let mut new: HashMap<TaskId, i16> = HashMap::new();
+    for row in stored.iter().filter(|row| row.used) {
+        *new.entry(row.task_id).or_default() += 1;
+    }
+    let is_early: HashSet<(TaskId, Hotkey)> = stored
+        .iter()
+        .filter(|row| row.used && row.answered == new.get(&row.task_id).copied())
+        .map(|row| (row.task_id, row.hotkey))
+        .collect();
+    let mut seen = HashSet::new();
+    items
+        .iter()
+        .map(|item| (item.task_id, item.hotkey))
+        .filter(|item| is_early.contains(item) && seen.insert(item.0))
+        .collect()
 }
 
 /// What happened to a miner.

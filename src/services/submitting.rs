@@ -133,7 +133,6 @@ async fn checked(app: &App, owner: Owner, asked: Asked) -> Result<(Taken, bool)>
     } = asked;
     let (source, target) = languages(task_type, source_language.as_deref(), target_language.as_deref())?;
     let voice_name = voice(voice_name)?;
-    let field = files::rules(app, task_type.input()).field;
     let (raw_length, text, file) = match content {
         Content::Text(text) => (
             text.chars().count(),
@@ -145,15 +144,8 @@ async fn checked(app: &App, owner: Owner, asked: Asked) -> Result<(Taken, bool)>
     let word_count = text.as_deref().map_or(0, |text| text.split_whitespace().count());
     let priority = priority(options.priority.as_deref())?;
     let required = miners(options.required_miner_count)?;
-    let model = model(app, task_type, options.model_id.as_deref(), options.require_model)?;
+    let model = model(options.model_id.as_deref(), options.require_model)?;
     let entropy = entropy(options.idempotency_key.as_deref(), options.nonce.as_deref())?;
-    let required_model = model.as_ref().filter(|_| options.require_model);
-    let wanted = wanted(task_type, &source, target.as_ref(), required_model);
-    roster::require_served(app, &wanted)?;
-    let bytes = text.as_deref().map(|text| text.len() as u64);
-    let bytes = bytes.or(file.as_ref().map(|file| file.size));
-    roster::require_room(app, &wanted, field, bytes.unwrap_or(0))?;
-
     let content = text
         .as_deref()
         .map(str::as_bytes)
@@ -205,7 +197,7 @@ async fn checked(app: &App, owner: Owner, asked: Asked) -> Result<(Taken, bool)>
         key,
         task_id: task.task_id,
     });
-    let accepted = accept(app, task, key, wanted, hold).await?;
+    let accepted = accept(app, task, key, hold).await?;
     let (assigned, file) = match accepted.assigned {
         Some(assigned) => (assigned, file_id),
         None => stored_before(app, accepted.task).await?,
@@ -223,21 +215,6 @@ async fn checked(app: &App, owner: Owner, asked: Asked) -> Result<(Taken, bool)>
     Ok((taken, accepted.assigned.is_some()))
 }
 
-/// What miners must be able to do.
-fn wanted(
-    task_type: TaskType,
-    source: &str,
-    target: Option<&String>,
-    required_model: Option<&String>,
-) -> Capability {
-    Capability {
-        task_type,
-        source_language: source.to_owned(),
-        target_language: target.cloned(),
-        model: required_model.cloned(),
-    }
-}
-
 /// How many miners a task that was there before has, and its file.
 async fn stored_before(app: &App, task: TaskId) -> Result<(usize, Option<FileId>)> {
     let file = match store::files::input(&app.db, task).await? {
@@ -247,15 +224,9 @@ async fn stored_before(app: &App, task: TaskId) -> Result<(usize, Option<FileId>
     Ok((store::tasks::drawn(&app.db, task).await?.len(), file))
 }
 
-async fn accept(
-    app: &App,
-    task: NewTask,
-    key: Option<NewKey>,
-    capability: Capability,
-    hold: Option<Arc<Hold>>,
-) -> Result<Accepted> {
+async fn accept(app: &App, task: NewTask, key: Option<NewKey>, hold: Option<Arc<Hold>>) -> Result<Accepted> {
     if let Some(key) = &key {
-        // A repeated request is told apart before anything is drawn for it; a race is settled by the commit.
+        // A repeated request finds its task whoever is there now; a race is settled by the commit.
         if store::submissions::find_key(&app.db, key.organization_id, &key.key)
             .await?
             .is_some()
@@ -263,6 +234,8 @@ async fn accept(
             return accepting::repeated(app, key).await;
         }
     }
+    let capability = task.capability();
+    require_offer(app, &task, &capability)?;
     // Before anything is taken that would have to be given back.
     let place = app.accepting.place()?;
     let request = drawing::Request {
@@ -419,29 +392,33 @@ fn miners(count: Option<u8>) -> Result<u8> {
     ))
 }
 
-fn model(app: &App, task_type: TaskType, model: Option<&str>, required: bool) -> Result<Option<String>> {
-    let Some(model) = model.map(str::trim).filter(|model| !model.is_empty()) else {
-        return if required {
-            Err(Error::invalid("model_id", "must be given with require_model"))
-        } else {
-            Ok(None)
-        };
-    };
-    let served = roster::models(app, task_type);
-    let known = model.len() <= LONGEST_MODEL
-        && (capability::known_models(task_type).contains(&model)
-            || served.iter().any(|other| other == model));
-    if !known {
-        return Err(Error::invalid(
-            "model_id",
-            format!(
-                "is in no catalogue; known are {}, served are {}",
-                capability::known_models(task_type).join(", "),
-                roster::listed(&served)
-            ),
-        ));
+fn model(model: Option<&str>, required: bool) -> Result<Option<String>> {
+    match model.map(str::trim).filter(|model| !model.is_empty()) {
+        None if required => Err(Error::invalid("model_id", "must be given with require_model")),
+        model => Ok(model.map(ToOwned::to_owned)),
     }
-    Ok(Some(model.to_owned()))
+}
+
+/// Refuses what nobody could do, with what is served.
+fn require_offer(app: &App, task: &NewTask, capability: &Capability) -> Result<()> {
+    if let Some(model) = &task.requested_model {
+        let known = capability::known_models(task.task_type);
+        let served = roster::models(app, task.task_type);
+        let is_known = known.contains(&model.as_str()) || served.contains(model);
+        if model.len() > LONGEST_MODEL || !is_known {
+            return Err(Error::invalid(
+                "model_id",
+                format!(
+                    "is in no catalogue; known are {}, served are {}",
+                    known.join(", "),
+                    roster::listed(&served)
+                ),
+            ));
+        }
+    }
+    roster::require_served(app, capability)?;
+    let field = files::rules(app, task.task_type.input()).field;
+    roster::require_room(app, capability, field, task.input_bytes())
 }
 
 /// The key or nonce of the client: 1 to 255 printable ASCII characters; the key wins.

@@ -34,9 +34,11 @@ pub async fn draw(app: &App) -> Result<()> {
     while give_up(app).await? == ROUND {}
     let looked = Instant::now();
     let waiting = store::open::waiting(&app.db, app.config.netuid).await?;
+    // While nothing may be drawn there is no reason to look at each of them.
+    let may_draw = app.snapshots.drawable().is_ok();
     let mut able: Vec<Capability> = waiting
         .iter()
-        .filter(|wanted| roster::has_room(app, wanted))
+        .filter(|wanted| may_draw && roster::has_room(app, wanted))
         .cloned()
         .collect();
     app.roster.now_waiting(waiting, looked);

@@ -127,6 +127,44 @@ pub(crate) async fn insert(db: &mut PgConnection, answers: &[NewAnswer]) -> Resu
         .collect()
 }
 
+/// Which of these answers are stored, with the same digest: how an ambiguous commit is resolved.
+pub(crate) async fn stored(
+    db: impl PgExecutor<'_>,
+    answers: &[NewAnswer],
+) -> Result<Vec<Stored>, sqlx::Error> {
+    let ids: Vec<Uuid> = answers.iter().map(|answer| answer.task_id.into()).collect();
+    let hotkeys: Vec<Vec<u8>> = answers.iter().map(|answer| answer.hotkey.0.to_vec()).collect();
+    let digests: Vec<Vec<u8>> = answers.iter().map(|answer| answer.digest.to_vec()).collect();
+    let rows = sqlx::query!(
+        r#"
+        select r.task_id as "task_id: TaskId", r.hotkey, r.used, r.millis, o.answered as "answered?",
+               (o.done_at is not null) as "done?"
+        from unnest($1::uuid[], $2::bytea[], $3::bytea[]) as s(task_id, hotkey, digest)
+        join miner_responses r using (task_id, hotkey, digest)
+        left join task_open o using (task_id)
+        "#,
+        &ids,
+        &hotkeys,
+        &digests,
+    )
+    .fetch_all(db)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(Stored {
+                task_id: row.task_id,
+                hotkey: Hotkey(super::bytes("hotkey", row.hotkey)?),
+                used: row.used,
+                millis: row.millis,
+                task_type: None,
+                input_size: None,
+                answered: row.answered,
+                done: row.done,
+            })
+        })
+        .collect()
+}
+
 /// What a miner has to do with a task.
 #[derive(Clone, Copy, Debug)]
 #[expect(missing_docs, reason = "named like what it says")]

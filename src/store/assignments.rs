@@ -225,12 +225,13 @@ pub(crate) async fn take_refused(
     }))
 }
 
-/// Takes out all assignments of a task that its owner withdrew.
+/// Takes out all assignments of a task that its owner withdrew, but for what is locked: whoever has it (an answer, for
+/// instance) finds the open row gone.
 pub(crate) async fn take_withdrawn(db: &mut PgConnection, task: TaskId) -> Result<Vec<Ended>, sqlx::Error> {
     let rows = sqlx::query!(
         r#"
         with locked as (
-            select task_id, hotkey from task_assignments where task_id = $1 order by hotkey for update
+            select task_id, hotkey from task_assignments where task_id = $1 order by hotkey for update skip locked
         )
         delete from task_assignments a using locked l
         where a.task_id = l.task_id and a.hotkey = l.hotkey

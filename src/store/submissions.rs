@@ -99,6 +99,8 @@ pub(crate) async fn insert_keys(db: &mut PgConnection, keys: &[&NewKey]) -> Resu
         r#"
         insert into idempotency_keys (organization_id, key, fingerprint, task_id)
         select * from unnest($1::uuid[], $2::text[], $3::bytea[], $4::uuid[])
+        -- In one order, so that two writers with the same keys do not wait for each other.
+        order by 1, 2
         on conflict do nothing
         returning task_id as "task_id: TaskId"
         "#,

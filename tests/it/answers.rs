@@ -200,3 +200,24 @@ async fn an_answer_after_the_end_does_not_revive_a_task() {
     assert_eq!(user.cancel(&task).await.status, 409);
     world.end().await;
 }
+
+#[tokio::test]
+async fn of_answers_that_come_together_one_is_the_first() {
+    let world = World::start().await;
+    let user = world.user().await;
+    let miners = world.miners(3).await;
+    let mut tasks = Vec::new();
+    for _ in 0..4 {
+        tasks.push(user.submit(&translation(3)).await);
+    }
+    let answers = tasks
+        .iter()
+        .flat_map(|task| miners.iter().map(move |miner| miner.answer(task, "Casa")));
+    let receipts = futures_util::future::join_all(answers).await;
+    for of_task in receipts.chunks(miners.len()) {
+        let firsts = of_task.iter().filter(|receipt| receipt["first"] == true);
+        assert_eq!(firsts.count(), 1, "{of_task:?}");
+        assert!(of_task.iter().all(|receipt| receipt["used"] == true));
+    }
+    world.end().await;
+}

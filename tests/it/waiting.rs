@@ -133,6 +133,8 @@ async fn a_slot_stays_vacant_until_somebody_is_free() {
     tokio::time::sleep(Duration::from_millis(1_200)).await;
     assert!(world.open_uids(&task).await.is_empty());
     assert_eq!(state(&user, &task).await, "assigned");
+    let whole = user.get(&format!("/api/v1/tasks/{task}")).await.ok();
+    assert_eq!(whole["actual_miner_count"], 0);
     second.answer(&other, "Casa").await;
     assert_eq!(held(&world, &task).await, second.uid);
     let attempt = format!("task_assignments where task_id = '{task}' and slot = 0 and attempt = 2");

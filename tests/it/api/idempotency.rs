@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use futures_util::future::join_all;
 use serde_json::Value;
 
-use crate::harness::{Multipart, Reply, User, World, translation};
+use crate::harness::{Multipart, Reply, User, World, eventually, translation};
 
 async fn submit(user: &User, key: &str, fields: &Value) -> Reply {
     Reply::to(user.translate().header("Idempotency-Key", key).json(fields)).await
@@ -58,6 +58,10 @@ async fn the_same_request_finds_its_task_and_another_is_refused() {
     // Also after the end, and after the miners are gone.
     user.cancel(task(&first)).await.ok();
     world.sql("delete from miner_status").await;
+    eventually("nobody is known to serve it", || async {
+        world.server.app.roster.miners().is_empty().then_some(())
+    })
+    .await;
     assert_eq!(
         task(&submit(&user, "key-1", &translation(2)).await.ok()),
         task(&first)
