@@ -12,6 +12,8 @@ use serde::Deserialize;
 use crate::domain::{TaskType, routing::Rule};
 
 const DEFAULTS: &str = include_str!("../config/default.toml");
+/// With fewer connections those who hold one and need another could wait for each other.
+const LEAST_CONNECTIONS: u32 = 4;
 
 /// Every setting; `config/default.toml` says what each one means.
 #[derive(Clone, Debug, Deserialize)]
@@ -116,6 +118,7 @@ pub struct Routing {
 #[serde(deny_unknown_fields)]
 #[expect(missing_docs, reason = "config/default.toml documents each field once")]
 pub struct Consensus {
+    pub min_participation: u32,
     pub transcription: u16,
     pub tts: u16,
     pub summarization: u16,
@@ -181,6 +184,17 @@ impl Config {
         }
         if config.server.connections == 0 {
             return Err(ConfigError::Invalid("server.connections is 0".into()));
+        }
+        let connections = config.database.connections;
+        if connections < LEAST_CONNECTIONS {
+            return Err(ConfigError::Invalid(format!(
+                "database.connections is {connections}; at least {LEAST_CONNECTIONS} are needed"
+            )));
+        }
+        if config.consensus.min_participation > 1_000_000 {
+            return Err(ConfigError::Invalid(
+                "consensus.min_participation is above 1000000, which is all".into(),
+            ));
         }
         Ok(config)
     }
@@ -263,6 +277,30 @@ mod tests {
         let figment = Figment::from(Toml::string(DEFAULTS)).merge(("server.connections", 0));
         let error = Config::from_figment(&figment).unwrap_err();
         assert!(error.to_string().contains("server.connections"), "{error}");
+    }
+
+    fn set(name: &str, value: u32) -> Result<Config, ConfigError> {
+        Config::from_figment(&Figment::from(Toml::string(DEFAULTS)).merge((name, value)))
+    }
+
+    #[test]
+    fn too_few_connections_to_the_database_are_refused() {
+        for few in [0, 1, 3] {
+            let error = set("database.connections", few).unwrap_err().to_string();
+            let expected = format!("settings: database.connections is {few}; at least 4 are needed");
+            assert_eq!(error, expected);
+        }
+        assert_eq!(set("database.connections", 4).unwrap().database.connections, 4);
+    }
+
+    #[test]
+    fn a_participation_of_more_than_all_is_refused() {
+        let error = set("consensus.min_participation", 1_000_001).unwrap_err();
+        assert!(
+            error.to_string().contains("consensus.min_participation"),
+            "{error}"
+        );
+        set("consensus.min_participation", 1_000_000).unwrap();
     }
 
     #[test]

@@ -100,6 +100,6 @@ fn describe() {
     metrics::describe_gauge!(
         "violet_snapshot_age_seconds",
         Unit::Seconds,
-        "Time since the metagraph in force was received; NaN without one"
+        "Age of the metagraph's block; NaN without a metagraph"
     );
 }

@@ -4,11 +4,15 @@ use std::{io::Read as _, path::PathBuf, process::ExitCode};
 use clap::{Args, Subcommand};
 
 use super::{Failure, counted, print};
-use crate::verify::{self, Receipt, Report};
+use crate::verify::{self, Outcome, Receipt, Report};
+
+/// Nothing is broken, but something is missing. 1 is for whatever fails, 2 for arguments that are none.
+const INCOMPLETE: u8 = 3;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Audit {
-    /// Check a receipt: every signature and proof, the draw and the consensus computed anew.
+    /// Check a receipt: every signature and proof, the draw and the consensus computed anew. Ends with 0 when all of it
+    /// holds, 1 when something does not, 3 when something is missing that a later receipt may have.
     Verify(Verify),
 }
 
@@ -41,37 +45,57 @@ impl Verify {
             serde_json::from_str(&text).map_err(|error| format!("not a receipt: {error}"))?;
         let report = verify::receipt(&receipt);
         print(&format!("{}\n{}", shown(&report), verdict(&report)));
-        Ok(if report.is_sound() {
-            ExitCode::SUCCESS
-        } else {
-            ExitCode::FAILURE
+        Ok(match report.outcome() {
+            Outcome::Verified => ExitCode::SUCCESS,
+            Outcome::Incomplete => INCOMPLETE.into(),
+            Outcome::Broken => ExitCode::FAILURE,
         })
     }
 }
 
 /// What a report comes to, in a line.
 pub(super) fn verdict(report: &Report) -> String {
-    let Report { holds, broken, open } = report;
+    let Report {
+        holds,
+        broken,
+        missing,
+        open,
+    } = report;
     let mut counts = vec![
         format!("{} passed", counted(holds.len(), "check")),
         format!("{} left open", open.len()),
     ];
-    if report.is_sound() {
-        return format!("verified: {}", counts.join(", "));
+    if !missing.is_empty() {
+        counts.insert(0, format!("{} missing", missing.len()));
     }
-    counts.insert(0, format!("{} broken", broken.len()));
-    format!("FAILED: {}", counts.join(", "))
+    match report.outcome() {
+        Outcome::Verified => format!("verified: {}", counts.join(", ")),
+        Outcome::Incomplete => format!(
+            "incomplete: {}; ask for the receipt again later",
+            counts.join(", ")
+        ),
+        Outcome::Broken => {
+            counts.insert(0, format!("{} broken", broken.len()));
+            format!("FAILED: {}", counts.join(", "))
+        }
+    }
 }
 
 /// A report for people.
 pub(super) fn shown(report: &Report) -> String {
-    let Report { holds, broken, open } = report;
+    let Report {
+        holds,
+        broken,
+        missing,
+        open,
+    } = report;
     let lines = |mark: &'static str, texts: &[String]| -> Vec<String> {
         texts.iter().map(|text| format!("  {mark} {text}")).collect()
     };
     [
         lines("ok    ", holds),
         lines("open  ", open),
+        lines("LACKS ", missing),
         lines("BROKEN", broken),
     ]
     .concat()
@@ -87,8 +111,8 @@ mod tests {
         let texts = |count| vec![String::new(); count];
         let mut report = Report {
             holds: texts(1),
-            broken: texts(0),
             open: texts(2),
+            ..Report::default()
         };
         assert_eq!(verdict(&report), "verified: 1 check passed, 2 left open");
         report.holds = texts(16);
@@ -97,5 +121,16 @@ mod tests {
             verdict(&report),
             "FAILED: 1 broken, 16 checks passed, 2 left open"
         );
+        report.missing = texts(2);
+        assert_eq!(
+            verdict(&report),
+            "FAILED: 1 broken, 2 missing, 16 checks passed, 2 left open"
+        );
+        report.broken.clear();
+        assert_eq!(
+            verdict(&report),
+            "incomplete: 2 missing, 16 checks passed, 2 left open; ask for the receipt again later"
+        );
+        assert!(shown(&report).ends_with("\n  LACKS  \n  LACKS  "));
     }
 }

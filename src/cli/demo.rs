@@ -297,7 +297,7 @@ impl Teller {
             }
             if !std::mem::replace(&mut said, true) {
                 print(
-                    "waiting for the randomness of the draw, which is published two snapshots after it: up to 10 s",
+                    "waiting for the randomness of the draw, which is published two snapshots after it: up to 15 s",
                 );
             }
             if started.elapsed() > REVEAL_PATIENCE {

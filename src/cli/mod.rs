@@ -25,6 +25,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use violet_chain::wallet::Wallet;
 
+use crate::verify::counted;
+
 /// What a command may fail with; printed with its causes.
 pub(crate) type Failure = Box<dyn Error + Send + Sync>;
 
@@ -125,11 +127,6 @@ impl WalletArgs {
     fn open(&self) -> Result<Wallet, Failure> {
         Ok(Wallet::new(self.path.as_deref(), &self.name, &self.hotkey)?)
     }
-}
-
-/// So many of something, in words that fit one as well.
-fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 /// The one way to standard output. A reader that went away is no reason to fail.

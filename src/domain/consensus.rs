@@ -39,6 +39,11 @@ pub fn weighted_median(scores: &[Scored]) -> Option<u16> {
         .max()
 }
 
+/// Whether those who may judge hold enough of all permitted stake for a verdict: `least` parts of a million, or more.
+pub fn participates(eligible_stake: u128, permitted_stake: u128, least: u32) -> bool {
+    eligible_stake * 1_000_000 >= permitted_stake * u128::from(least)
+}
+
 /// How far the judging of a task is.
 #[derive(Clone, Copy, Debug)]
 pub struct Judging {
@@ -144,6 +149,30 @@ mod tests {
             let mut scores = agreed.to_vec();
             scores.push((attack, 50));
             assert_eq!(median(&scores), Some(30_000));
+        }
+    }
+
+    #[test]
+    fn participation_is_compared_exactly() {
+        let most = u128::from(u64::MAX);
+        for (eligible, permitted, least, enough) in [
+            (0, 0, 0, true),
+            (0, 100, 0, true),
+            (0, 100, 1, false),
+            (80, 95, 842_105, true),
+            (80, 95, 842_106, false),
+            (1, 2, 500_000, true),
+            (1, 2, 500_001, false),
+            (99, 100, 1_000_000, false),
+            (100, 100, 1_000_000, true),
+            (most, most, 1_000_000, true),
+            (most - 1, most, 1_000_000, false),
+        ] {
+            assert_eq!(
+                participates(eligible, permitted, least),
+                enough,
+                "{eligible} of {permitted} with {least}"
+            );
         }
     }
 

@@ -107,6 +107,11 @@ pub fn speed(millis: u64, usual: u64) -> i64 {
     i64::try_from((usual << 32) / (usual + taken)).expect("the quotient is at most one")
 }
 
+/// How near a validator's score is to the consensus: one when they are equal, zero when they are as far apart as can be.
+pub fn agreement(score: u16, consensus: u16) -> i64 {
+    ONE - i64::from(score.abs_diff(consensus)) * ONE / 65_535
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,6 +145,17 @@ mod tests {
         assert!(best.parts_per_million() > 999_000 && best.parts_per_million() <= 1_000_000);
         assert_eq!(worst.parts_per_million(), 0);
         assert!(worst.answered(10, 1000).success.value() > 0);
+    }
+
+    #[test]
+    fn agreement_is_one_minus_the_distance() {
+        assert_eq!(agreement(12_345, 12_345), ONE);
+        assert_eq!((agreement(0, 65_535), agreement(65_535, 0)), (0, 0));
+        // 13107 is a fifth of 65535.
+        for (score, consensus) in [(13_107, 0), (0, 13_107), (65_535, 52_428)] {
+            assert_eq!(agreement(score, consensus), ONE - ONE / 5);
+        }
+        assert!(agreement(1, 0) < ONE);
     }
 
     #[test]

@@ -305,7 +305,7 @@ pub enum Reason {
     NoAnswer,
     /// The owner withdrew it.
     Cancelled,
-    /// Validators with more than half of the stake did not judge in time.
+    /// Validators with more than half of the stake did not judge in time, or too few might judge at all.
     Quorum,
     /// Validators with half of the stake or more had no judge for it.
     Abstained,

@@ -26,7 +26,7 @@ struct Receipt {
     records: Vec<Record>,
     /// Rule, bases and candidate sets that they name.
     named: Vec<Record>,
-    /// The bases that may be known by now: two later snapshots are in force.
+    /// The bases that may be known by now: those with two later snapshots, the first of them 10 s old.
     revealed: Vec<Revealed>,
 }
 

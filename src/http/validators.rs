@@ -1,4 +1,4 @@
-//! What validators call: finished tasks, and their evaluations. Signed by the hotkey.
+//! What validators call, signed by the hotkey: finished tasks, and their evaluations. And who they are, for users.
 use axum::{Json as Body, extract::State};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -9,14 +9,17 @@ use violet_chain::Hotkey;
 use super::{
     extract::{Query, Wait},
     files::{Base, FileLink},
-    principal::{Validator, ValidatorJson},
+    principal::{Client, Validator, ValidatorJson},
     problem::ApiError,
     signature,
 };
 use crate::{
     app::App,
-    domain::{TaskId, TaskType, consensus},
-    services::evaluating::{self, Evaluation, Judged, Receipt, Refused, ToJudge},
+    domain::{TaskId, TaskType, consensus, performance},
+    services::{
+        evaluating::{self, Evaluation, Judged, Receipt, Refused, ToJudge},
+        validators,
+    },
     store::{
         evaluations::{Parts, Score},
         files::Input,
@@ -27,6 +30,7 @@ pub(super) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(list_validator_tasks))
         .routes(routes!(submit_evaluation))
+        .routes(routes!(list_validators))
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -122,7 +126,13 @@ impl Task {
 /// Read the finished tasks that wait for this validator; `wait` holds the answer until there is one.
 #[utoipa::path(
     get, path = "/validator/tasks", tag = "validators", security(("btauth" = [])), params(Wait),
-    responses((status = 200, description = "Finished tasks, oldest first", body = Finished), ApiError)
+    responses(
+        (
+            status = 200, body = Finished,
+            description = "Finished tasks, oldest first: 32 at most, and none after those whose outputs exceed 4 MiB"
+        ),
+        ApiError
+    )
 )]
 async fn list_validator_tasks(
     State(app): State<App>,
@@ -238,5 +248,68 @@ async fn submit_evaluation(
             replaced: None,
             reason: Some(reason),
         },
+    }))
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct ValidatorList {
+    success: bool,
+    count: usize,
+    validators: Vec<ValidatorState>,
+}
+
+/// A hotkey with a validator permit.
+#[derive(Debug, Serialize, ToSchema)]
+struct ValidatorState {
+    #[schema(value_type = String)]
+    hotkey: Hotkey,
+    uid: u16,
+    /// The chain's total stake, in rao.
+    stake: u64,
+    /// Whether it would judge a task that is done now: stake above the thresholds, and seen within a day.
+    may_judge: bool,
+    /// Its last signed request.
+    last_seen: Option<DateTime<Utc>>,
+    /// How near its scores have been to the consensus lately, 0 to 1; it begins at one half. Null before the first verdict
+    /// on a task that it scored.
+    agreement: Option<f64>,
+    /// Tasks with a verdict that it scored.
+    tasks_judged: i64,
+}
+
+impl From<validators::Validator> for ValidatorState {
+    #[expect(clippy::cast_precision_loss, reason = "a number of 33 bits")]
+    fn from(validator: validators::Validator) -> Self {
+        let validators::Validator {
+            hotkey,
+            uid,
+            stake,
+            may_judge,
+            last_seen,
+            agreement,
+        } = validator;
+        Self {
+            hotkey,
+            uid,
+            stake,
+            may_judge,
+            last_seen,
+            agreement: agreement.map(|agreement| agreement.mean.value() as f64 / performance::ONE as f64),
+            tasks_judged: agreement.map_or(0, |agreement| agreement.tasks),
+        }
+    }
+}
+
+/// List everybody with a validator permit: who may judge, and how well each agrees with the consensus.
+#[utoipa::path(
+    get, path = "/validators", tag = "validators", security(("api_key" = [])),
+    responses((status = 200, description = "In uid order", body = ValidatorList), ApiError)
+)]
+async fn list_validators(State(app): State<App>, _client: Client) -> Result<Body<ValidatorList>, ApiError> {
+    let validators: Vec<ValidatorState> = validators::all(&app).await?.into_iter().map(Into::into).collect();
+    Ok(Body(ValidatorList {
+        success: true,
+        count: validators.len(),
+        validators,
     }))
 }

@@ -18,6 +18,8 @@ use crate::{
 
 /// The most tasks that one poll answers.
 const PAGE: i64 = 32;
+/// A poll answers no further task once the outputs of those before it have more bytes than this.
+const PAGE_BYTES: usize = 4 << 20;
 const LONGEST_COMMENT: usize = 2000;
 
 /// A finished task with its answers.
@@ -38,7 +40,7 @@ pub struct Judged {
     pub file: Option<Reference>,
 }
 
-/// The tasks that a validator has not judged; waits up to `wait` for the first.
+/// The oldest tasks that a validator has not judged, as many as are read at a time; waits up to `wait` for the first.
 ///
 /// # Errors
 /// When the database does not answer.
@@ -52,18 +54,29 @@ pub async fn waiting_for(app: &App, validator: Hotkey, wait: Duration) -> Result
         .await?
         .unwrap_or_default();
     let mut all = Vec::with_capacity(found.len());
+    let mut bytes = 0;
     for task in found {
+        if bytes > PAGE_BYTES {
+            break;
+        }
         let mut answers = Vec::new();
         for answer in store::answers::of_task(&app.db, task.task_id).await? {
             let file = match outputs::file(task.task_type, &answer.output) {
                 Some(id) => store::files::find(&app.db, id).await?.map(Into::into),
                 None => None,
             };
+            bytes += size(&answer.output)?;
             answers.push(Judged { answer, file });
         }
         all.push(ToJudge { task, answers });
     }
     Ok(all)
+}
+
+/// Bytes of an output as it is sent.
+fn size(output: &serde_json::Value) -> Result<usize> {
+    let sent = serde_json::to_vec(output).map_err(Error::internal)?;
+    Ok(sent.len())
 }
 
 /// An evaluation, as it came.

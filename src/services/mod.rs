@@ -19,6 +19,7 @@ pub mod evaluating;
 pub mod outputs;
 pub mod settling;
 pub mod sweeping;
+pub mod validators;
 
 pub mod audit;
 pub mod recording;

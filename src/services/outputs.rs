@@ -72,7 +72,13 @@ pub async fn check(
     output: &Value,
 ) -> Result<()> {
     match task_type {
-        TaskType::Transcription | TaskType::VideoTranscription => transcript(app, &read(output)?),
+        TaskType::Transcription | TaskType::VideoTranscription => {
+            let words = output.get("words").and_then(Value::as_array);
+            for word in words.into_iter().flatten() {
+                named("each word", word)?;
+            }
+            transcript(app, &read(output)?)
+        }
         TaskType::Summarization => {
             let Summary { summary } = read(output)?;
             text(app, "summary", &summary)
@@ -89,7 +95,16 @@ fn invalid(detail: impl Into<String>) -> Error {
     Error::invalid("output", detail)
 }
 
+/// Refuses a list, which would be taken for the members in their order.
+fn named(what: &str, value: &Value) -> Result<()> {
+    if value.is_object() {
+        return Ok(());
+    }
+    Err(invalid(format!("{what} must be an object")))
+}
+
 fn read<T: for<'de> Deserialize<'de>>(output: &Value) -> Result<T> {
+    named("it", output)?;
     T::deserialize(output).map_err(|error| invalid(format!("is not one of this type of task: {error}")))
 }
 

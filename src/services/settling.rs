@@ -1,9 +1,9 @@
 //! Settling: freezes who may judge a finished task, and ends it when its consensus is final.
 use std::time::Duration;
 
-use sqlx::PgConnection;
+use sqlx::{Postgres, Transaction};
 use uuid::Uuid;
-use violet_chain::Hotkey;
+use violet_chain::{Hotkey, Snapshot};
 
 use crate::{
     app::App,
@@ -18,6 +18,7 @@ use crate::{
         answering::{self, Change, Changes},
         hub::Topic,
         recording, snapshots,
+        validators::{self, Compared, Verdicts},
     },
     store::{
         self,
@@ -30,7 +31,8 @@ use crate::{
 /// Tasks taken in one transaction.
 const ROUND: i64 = 200;
 
-/// Freezes the validators of tasks that are done: permit and stake by the snapshot, seen within a day.
+/// Freezes the validators of tasks that are done: permit and stake by the snapshot, seen within a day. Where they are
+/// too few for a verdict, the task ends.
 ///
 /// # Errors
 /// When the database or the snapshot is away; the next call tries again.
@@ -111,7 +113,14 @@ async fn freeze_these(app: &App, tasks: &[TaskId]) -> Result<()> {
         .filter(|neuron| snapshots::may_judge(app, &snapshot, neuron) && seen.contains(&neuron.hotkey))
         .map(|neuron| (neuron.hotkey, i64::try_from(neuron.stake.0).unwrap_or(i64::MAX)))
         .collect();
-    store::evaluations::freeze(&mut tx, &tasks, &validators).await?;
+    let permitted = permitted_stake(&snapshot);
+    store::evaluations::freeze(&mut tx, &tasks, &validators, permitted).await?;
+    let eligible = validators.iter().map(|(_, stake)| amount(*stake)).sum();
+    let least = app.config.consensus.min_participation;
+    if !consensus::participates(eligible, amount(permitted), least) {
+        // In the same transaction: nobody has been asked.
+        return end(app, tx, &tasks, |_, _| Verdict::NoQuorum).await;
+    }
     tx.commit().await?;
     for (validator, _) in &validators {
         app.hub.wake(Topic::Validator(*validator));
@@ -121,14 +130,26 @@ async fn freeze_these(app: &App, tasks: &[TaskId]) -> Result<()> {
 }
 
 async fn settle_these(app: &App, tasks: &[TaskId]) -> Result<()> {
-    let mut tx = app.db.begin().await?;
+    let tx = app.db.begin().await?;
+    end(app, tx, tasks, verdict).await
+}
+
+/// Ends those of these tasks whose verdict is not to wait.
+async fn end(
+    app: &App,
+    mut tx: Transaction<'_, Postgres>,
+    tasks: &[TaskId],
+    verdict: fn(&Judged, &[Evaluation]) -> Verdict,
+) -> Result<()> {
     let ready = store::settlements::lock(&mut tx, tasks).await?;
-    let permitted = permitted_stake(app);
     let now = u64::try_from(app.clock.now().timestamp_millis()).unwrap_or(0);
     let mut settled = Vec::new();
     for judged in &ready {
-        if let Some(one) = decide(app, &mut tx, judged, permitted, now).await? {
-            settled.push(one);
+        let evaluations = store::evaluations::of_task(&mut *tx, judged.task_id).await?;
+        let verdict = verdict(judged, &evaluations);
+        if verdict != Verdict::Wait {
+            let answers = store::answers::of_task(&mut *tx, judged.task_id).await?;
+            settled.push(decide(app, judged, &answers, &evaluations, verdict, now));
         }
     }
     if settled.is_empty() {
@@ -136,18 +157,27 @@ async fn settle_these(app: &App, tasks: &[TaskId]) -> Result<()> {
     }
     let mut ends = Vec::with_capacity(settled.len());
     let mut changes: Changes = Vec::new();
+    let mut verdicts: Verdicts = Vec::new();
     let mut records = Vec::with_capacity(settled.len());
-    for Settled { end, record, judged } in settled {
+    for Settled {
+        end,
+        record,
+        judged,
+        compared,
+    } in settled
+    {
         for (hotkey, consensus) in &end.consensus {
             if let Some(consensus) = *consensus {
                 changes.push(((*hotkey, judged.task_type), Change::Judged { consensus }));
             }
         }
+        verdicts.extend(compared);
         records.push((record, Some(end.task_id)));
         ends.push(end);
     }
     store::settlements::insert(&mut tx, &ends).await?;
     answering::remember(&mut tx, app.config.netuid, &changes).await?;
+    validators::remember(&mut tx, app.config.netuid, &verdicts).await?;
     if let Some(batch) = recording::sign(app, records) {
         store::records::insert(&mut tx, app.hotkey, &batch).await?;
     }
@@ -160,57 +190,65 @@ async fn settle_these(app: &App, tasks: &[TaskId]) -> Result<()> {
 }
 
 /// Stake of everybody with a validator permit: what participation is measured against.
-fn permitted_stake(app: &App) -> i64 {
-    app.snapshots.latest().map_or(0, |current| {
-        let all: u64 = current
-            .snapshot
-            .neurons
-            .iter()
-            .filter(|neuron| neuron.validator_permit)
-            .map(|neuron| neuron.stake.0)
-            .fold(0, u64::saturating_add);
-        i64::try_from(all).unwrap_or(i64::MAX)
-    })
+fn permitted_stake(snapshot: &Snapshot) -> i64 {
+    let all: u64 = snapshot
+        .neurons
+        .iter()
+        .filter(|neuron| neuron.validator_permit)
+        .map(|neuron| neuron.stake.0)
+        .fold(0, u64::saturating_add);
+    i64::try_from(all).unwrap_or(i64::MAX)
+}
+
+/// Stake as it is stored.
+fn amount(stake: i64) -> u128 {
+    u128::try_from(stake).unwrap_or(0)
 }
 
 struct Settled {
     judged: Judged,
     end: End,
     record: Record,
+    /// What each validator scored, when there is a verdict.
+    compared: Verdicts,
 }
 
-async fn decide(
-    app: &App,
-    tx: &mut PgConnection,
-    judged: &Judged,
-    permitted_stake: i64,
-    now: u64,
-) -> Result<Option<Settled>> {
-    let answers = store::answers::of_task(&mut *tx, judged.task_id).await?;
-    let evaluations = store::evaluations::of_task(&mut *tx, judged.task_id).await?;
+fn verdict(judged: &Judged, evaluations: &[Evaluation]) -> Verdict {
     let scored_stake = evaluations
         .iter()
         .filter(|evaluation| evaluation.scores.iter().any(|score| score.score.is_some()))
-        .map(|evaluation| u128::try_from(evaluation.stake).unwrap_or(0))
+        .map(|evaluation| amount(evaluation.stake))
         .sum();
-    let verdict = Judging {
-        eligible_stake: u128::try_from(judged.eligible_stake).unwrap_or(0),
+    Judging {
+        eligible_stake: amount(judged.eligible_stake),
         scored_stake,
         outstanding: usize::try_from(judged.outstanding).unwrap_or(usize::MAX),
         since_done: Duration::from_secs_f64(judged.seconds_since_done.max(0.0)),
     }
-    .verdict();
+    .verdict()
+}
+
+/// How a task ends with this verdict, which is not to wait.
+fn decide(
+    app: &App,
+    judged: &Judged,
+    answers: &[Answer],
+    evaluations: &[Evaluation],
+    verdict: Verdict,
+    now: u64,
+) -> Settled {
     let threshold = app.config.threshold(judged.task_type);
     let (state, reason, consensus) = match verdict {
-        Verdict::Wait => return Ok(None),
-        Verdict::NoQuorum => (TaskState::Done, Some(Reason::Quorum), vec![None; answers.len()]),
+        Verdict::Wait | Verdict::NoQuorum => {
+            (TaskState::Done, Some(Reason::Quorum), vec![None; answers.len()])
+        }
         Verdict::Abstained => (
             TaskState::Done,
             Some(Reason::Abstained),
             vec![None; answers.len()],
         ),
         Verdict::Final => {
-            let medians = medians(&answers, &evaluations);
+            let medians = medians(answers, evaluations);
             let approved = medians.iter().flatten().any(|consensus| *consensus >= threshold);
             (
                 if approved {
@@ -229,7 +267,7 @@ async fn decide(
         outcome: state,
         reason,
         threshold,
-        eligible_stake: u128::try_from(judged.eligible_stake).unwrap_or(0),
+        eligible_stake: amount(judged.eligible_stake),
         answers: answers
             .iter()
             .zip(&consensus)
@@ -260,24 +298,41 @@ async fn decide(
             .collect(),
         at: now,
     });
+    let compared = evaluations
+        .iter()
+        .map(|evaluation| (evaluation.validator, compared(evaluation, answers, &consensus)))
+        .collect();
     let end = End {
         task_id: judged.task_id,
         state,
         reason,
-        best: best(&answers, &consensus),
+        best: best(answers, &consensus),
         eligible_stake: judged.eligible_stake,
-        permitted_stake,
+        permitted_stake: judged.permitted_stake,
         consensus: answers
             .iter()
             .map(|answer| answer.hotkey)
             .zip(consensus)
             .collect(),
     };
-    Ok(Some(Settled {
+    Settled {
         judged: *judged,
         end,
         record,
-    }))
+        compared,
+    }
+}
+
+/// A validator's scores beside the consensus, where there is one.
+fn compared(evaluation: &Evaluation, answers: &[Answer], consensus: &[Option<u16>]) -> Vec<Compared> {
+    let each = answers.iter().zip(consensus);
+    each.filter_map(|(answer, consensus)| {
+        Some(Compared {
+            score: score_of(evaluation, answer.hotkey)?,
+            consensus: (*consensus)?,
+        })
+    })
+    .collect()
 }
 
 fn score_of(evaluation: &Evaluation, miner: Hotkey) -> Option<u16> {

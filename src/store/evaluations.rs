@@ -74,11 +74,12 @@ pub(crate) async fn lock_unjudged(
     .await
 }
 
-/// Freezes the validators that may judge these tasks.
+/// Freezes the validators that may judge these tasks, and what their stake is a part of.
 pub(crate) async fn freeze(
     db: &mut PgConnection,
     tasks: &[TaskId],
     validators: &[(Hotkey, i64)],
+    permitted_stake: i64,
 ) -> Result<(), sqlx::Error> {
     let ids: Vec<Uuid> = tasks.iter().map(|id| (*id).into()).collect();
     let (hotkeys, stakes): (Vec<Vec<u8>>, Vec<i64>) = validators
@@ -99,8 +100,9 @@ pub(crate) async fn freeze(
     .execute(&mut *db)
     .await?;
     sqlx::query!(
-        "update task_open set judged_by = true where task_id = any($1)",
-        &ids
+        "update task_open set judged_by = true, permitted_stake = $2 where task_id = any($1)",
+        &ids,
+        permitted_stake,
     )
     .execute(db)
     .await?;

@@ -12,6 +12,7 @@ pub mod records;
 pub mod settlements;
 pub mod submissions;
 pub mod tasks;
+pub mod validators;
 pub mod wake;
 
 /// The database's clock.

@@ -13,6 +13,7 @@ pub struct Judged {
     pub task_type: TaskType,
     pub seconds_since_done: f64,
     pub eligible_stake: i64,
+    pub permitted_stake: i64,
     pub outstanding: i64,
 }
 
@@ -75,7 +76,7 @@ pub(crate) async fn lock(db: &mut PgConnection, tasks: &[TaskId]) -> Result<Vec<
         r#"
         select o.task_id as "task_id: TaskId", o.task_type,
                extract(epoch from now() - o.done_at)::float8 as "seconds_since_done!",
-               j.stake as "eligible_stake!", j.outstanding as "outstanding!"
+               j.stake as "eligible_stake!", o.permitted_stake, j.outstanding as "outstanding!"
         from task_open o
         cross join lateral (
             select coalesce(sum(stake), 0)::bigint as stake, count(*) filter (where not evaluated) as outstanding

@@ -1,14 +1,16 @@
 //! Checks a receipt without a server: every signature, every proof, and the draw and the consensus computed anew.
 //!
 //! What no receipt can prove is the server's statement, and reported as open: stakes, performance, block hashes, who was
-//! passed over, which evaluations there are, and the threshold.
+//! passed over, which evaluations there are, and the threshold. What is not recorded or published yet is missing, and
+//! without it a receipt proves nothing.
+mod report;
 mod settlement;
 
 use std::collections::BTreeSet;
 
 use codec::Encode;
 use ct_merkle::{InclusionProof, RootHash};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::Value;
 use sha2::Sha256;
 use violet_chain::{CryptoType, Hotkey, VrfProof, verify};
@@ -19,6 +21,10 @@ use crate::domain::{
     records::{Base, CandidateSet, Digest, Draw, Record},
     routing::{self, Excluded, PERFORMANCE_SCALE, Rule},
 };
+
+pub use report::{Outcome, Report};
+
+pub(crate) use report::counted;
 
 /// The one rule that can be computed anew here.
 const RULE: &str = "stake-mix/1";
@@ -80,29 +86,6 @@ pub struct Revealed {
     pub proof: [u8; 64],
 }
 
-/// What was checked.
-#[derive(Debug, Default, Serialize)]
-pub struct Report {
-    /// What holds, in words.
-    pub holds: Vec<String>,
-    /// What does not.
-    pub broken: Vec<String>,
-    /// What this receipt cannot prove, or not yet.
-    pub open: Vec<String>,
-}
-
-impl Report {
-    /// Whether nothing is broken.
-    pub fn is_sound(&self) -> bool {
-        self.broken.is_empty()
-    }
-
-    fn check(&mut self, holds: bool, what: impl Into<String>) {
-        let list = if holds { &mut self.holds } else { &mut self.broken };
-        list.push(what.into());
-    }
-}
-
 /// What is named by records of the receipt.
 struct Named<'a> {
     rules: Vec<(Digest, &'a Rule)>,
@@ -152,7 +135,7 @@ pub fn receipt(receipt: &Receipt) -> Report {
         "the bases are made with the key that signed",
     );
     let mut drawn = Drawn::default();
-    let (mut draws, mut settlements) = (0, 0);
+    let (mut draws, mut settled) = (0, false);
     for record in &records {
         match record {
             Record::Draw(draw) => {
@@ -168,16 +151,21 @@ pub fn receipt(receipt: &Receipt) -> Report {
                 draws += 1;
             }
             Record::Settlement(settlement) => {
-                settlements += 1;
+                settled = true;
                 settlement::check(receipt, settlement, &drawn.hotkeys, &mut report);
             }
             Record::Rule(_) | Record::Base(_) | Record::CandidateSet(_) => {}
         }
     }
-    if draws == 0 || settlements == 0 {
-        report.open.push(format!(
-            "there are {draws} draws and {settlements} settlements yet"
-        ));
+    if draws == 0 {
+        report
+            .missing
+            .push("a draw: nobody was chosen yet, or the receipt withholds it".into());
+    }
+    if !settled {
+        report
+            .missing
+            .push("the settlement: the task has not ended, or failed or was cancelled and gets none".into());
     }
     report.open.extend(known.bases.iter().map(|(_, base)| {
         format!(
@@ -252,7 +240,10 @@ fn check_proofs(receipt: &Receipt, report: &mut Report) {
     });
     report.check(
         included,
-        format!("{} records are in their signed batches", all().count()),
+        format!(
+            "of {} each is in its signed batch",
+            counted(all().count(), "record")
+        ),
     );
     let signed = all().all(|proved| {
         let Proof {
@@ -334,9 +325,10 @@ fn check_draw(receipt: &Receipt, draw: &Draw, known: &Named<'_>, drawn: &mut Dra
         .iter()
         .find(|revealed| revealed.base == draw.base.0)
     else {
-        report
-            .open
-            .push(format!("the base of block {} is not published yet", base.block));
+        report.missing.push(format!(
+            "the base of block {}, without which draw {number} cannot be computed anew: it is not published yet",
+            base.block
+        ));
         return;
     };
     let vrf = VrfProof {
@@ -373,8 +365,8 @@ fn check_candidates(number: u32, rule: &Rule, set: &CandidateSet, drawn: &mut Dr
         ascending(set.candidates.iter().map(|one| one.uid))
             && distinct(set.candidates.iter().map(|one| one.hotkey)),
         format!(
-            "the {} candidates of draw {number} are in uid order, each once",
-            set.candidates.len()
+            "draw {number} had {}, in uid order, each once",
+            counted(set.candidates.len(), "candidate")
         ),
     );
     report.check(

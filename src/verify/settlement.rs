@@ -1,7 +1,7 @@
 //! The end of a task: who answered and judged, and the verdict that follows.
 use violet_chain::{Hotkey, verify};
 
-use super::{Receipt, Report, ascending, distinct};
+use super::{Receipt, Report, ascending, counted, distinct};
 use crate::domain::{
     TaskState,
     consensus::{self, Scored},
@@ -53,7 +53,10 @@ fn check_signatures(receipt: &Receipt, settlement: &Settlement, report: &mut Rep
     });
     report.check(
         answers,
-        format!("{} answers are signed by their miners", settlement.answers.len()),
+        format!(
+            "of {} each is signed by its miner",
+            counted(settlement.answers.len(), "answer")
+        ),
     );
     let evaluations = settlement.evaluations.iter().all(|evaluation| {
         let scores: Vec<_> = settlement
@@ -73,8 +76,8 @@ fn check_signatures(receipt: &Receipt, settlement: &Settlement, report: &mut Rep
     report.check(
         evaluations,
         format!(
-            "{} evaluations are signed by their validators",
-            settlement.evaluations.len()
+            "of {} each is signed by its validator",
+            counted(settlement.evaluations.len(), "evaluation")
         ),
     );
 }

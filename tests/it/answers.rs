@@ -36,6 +36,8 @@ async fn an_answer_must_be_what_its_miner_signed_and_of_the_right_form() {
     for output in [
         json!({}),
         json!([]),
+        json!(["Casa"]),
+        json!([{ "translated_text": "Casa" }]),
         json!("Casa"),
         json!({ "text": "Casa" }),
         json!({ "translated_text": 1 }),

@@ -1,7 +1,9 @@
 //! What becomes of validators' evaluations.
 use serde_json::{Value, json};
 
-use crate::harness::{BAD, GOOD, Neuron, User, World, translation};
+use violet::verify;
+
+use crate::harness::{BAD, GOOD, Neuron, User, World, eventually, translation};
 
 /// Two answered miners; the task waits for the three validators.
 async fn to_judge(world: &World) -> (User, Vec<Neuron>, Vec<Neuron>, String) {
@@ -195,6 +197,186 @@ async fn stake_is_that_of_the_moment_when_the_task_was_done() {
     validators[2].judge(&task, |_| Some(0)).await;
     validators[1].judge(&task, |_| Some(0)).await;
     validators[0].judge(&task, |_| Some(GOOD)).await;
-    assert_eq!(user.ended(&task).await["status"], "approved");
+    let status = user.ended(&task).await;
+    assert_eq!(status["status"], "approved");
+    assert_eq!(status["participation"], 1.0, "of what was permitted then");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn with_too_little_participation_nobody_is_asked_and_the_task_ends_at_once() {
+    // 80 of 95 may judge.
+    for (least, verified) in [(830_000, true), (850_000, false)] {
+        let world = World::with(|config| config.consensus.min_participation = least).await;
+        let user = world.user().await;
+        let miners = world.miners(1).await;
+        let validators = [world.validator(1).await, world.validator(2).await];
+        let task = user.submit(&translation(1)).await;
+        miners[0].answer(&task, "Casa").await;
+        if verified {
+            for validator in &validators {
+                validator.judge(&task, |_| Some(GOOD)).await;
+            }
+        }
+        let status = user.ended(&task).await;
+        assert_eq!(status["verified"], verified, "{status}");
+        let participation = status["participation"].as_f64().unwrap();
+        assert!((participation - 80.0 / 95.0).abs() < 0.01, "{participation}");
+        if !verified {
+            assert_eq!(
+                (&status["status"], &status["reason"]),
+                (&"done".into(), &"quorum".into())
+            );
+            assert_eq!(validators[0].judgeable(0).await, Vec::<Value>::new());
+            let scores = [(miners[0].hotkey(), Some(GOOD))];
+            assert_eq!(validators[0].evaluate(&task, &scores).await["accepted"], false);
+        }
+        assert_eq!(
+            world.count("task_open").await + world.count("task_juries").await,
+            0
+        );
+        let receipt = user.get(&format!("/api/v1/audit/tasks/{task}")).await.ok();
+        let report = verify::receipt(&serde_json::from_value(receipt).unwrap());
+        assert!(report.broken.is_empty(), "{report:?}");
+        // In words that fit one.
+        for word in ["draw 0 had 1 candidate,", "of 1 answer each is signed"] {
+            assert!(report.holds.iter().any(|what| what.contains(word)), "{report:?}");
+        }
+        world.end().await;
+    }
+}
+
+/// What the mean is after these values: from one half, with half-lives of 20 and 500.
+fn mean(values: &[f64]) -> f64 {
+    let half_life = |tasks: f64| {
+        let gain = 1.0 - (-1.0 / tasks).exp2();
+        values
+            .iter()
+            .fold(0.5, |mean, value| mean + (value - mean) * gain)
+    };
+    0.8 * half_life(20.0) + 0.2 * half_life(500.0)
+}
+
+#[tokio::test]
+async fn agreement_with_the_consensus_is_kept_and_shown() {
+    let world = World::start().await;
+    let user = world.user().await;
+    let miners = world.miners(2).await;
+    let (one, two) = (world.validator(1).await, world.validator(2).await);
+    let shown = async || {
+        let list = user.get("/api/v1/validators").await.ok();
+        assert_eq!((&list["success"], &list["count"]), (&true.into(), &3.into()));
+        list["validators"].as_array().unwrap().clone()
+    };
+    let all = shown().await;
+    for (validator, (seen, uid)) in all.iter().zip([(true, 6), (true, 7), (false, 8)]) {
+        assert_eq!(validator["uid"], uid);
+        assert_eq!(validator["may_judge"], seen, "{validator}");
+        assert_eq!(validator["last_seen"].is_string(), seen, "{validator}");
+        assert_eq!(validator["tasks_judged"], 0);
+        assert_eq!(validator["agreement"], Value::Null);
+    }
+    assert_eq!(all[0]["hotkey"], one.hotkey().to_string());
+    let stake = |index: usize| all[index]["stake"].as_u64().unwrap();
+    assert!(stake(0) > stake(1) && stake(1) > stake(2) && stake(2) > 0);
+
+    let three = world.validator(3).await;
+    let task = async || {
+        let task = user.submit(&translation(2)).await;
+        miners[0].answer(&task, "Casa").await;
+        miners[1].answer(&task, "Coche").await;
+        one.offered(&task).await;
+        task
+    };
+    let scores = |first, second| [(miners[0].hotkey(), first), (miners[1].hotkey(), second)];
+    let judged = task().await;
+    two.evaluate(&judged, &scores(Some(GOOD), Some(0))).await;
+    three.evaluate(&judged, &scores(None, None)).await;
+    one.evaluate(&judged, &scores(Some(GOOD), Some(GOOD))).await;
+    assert_eq!(user.ended(&judged).await["status"], "approved");
+    let agrees = |all: &[Value], index: usize, values: &[f64], tasks: u64| {
+        let validator = &all[index];
+        assert_eq!(validator["tasks_judged"], tasks, "{validator}");
+        let agreement = validator["agreement"].as_f64().unwrap();
+        assert!((agreement - mean(values)).abs() < 1e-6, "{validator} {values:?}");
+    };
+    let far = 1.0 - f64::from(GOOD) / 65_535.0;
+    let all = shown().await;
+    agrees(&all, 0, &[1.0, 1.0], 1);
+    agrees(&all, 1, &[1.0, far], 1);
+    assert_eq!(
+        (&all[2]["agreement"], &all[2]["tasks_judged"]),
+        (&Value::Null, &0.into())
+    );
+    assert_eq!(all[2]["may_judge"], true);
+
+    // Without a verdict there is nothing to agree with.
+    let unjudged = task().await;
+    for validator in [&one, &three] {
+        validator.evaluate(&unjudged, &scores(None, None)).await;
+    }
+    two.evaluate(&unjudged, &scores(Some(GOOD), Some(0))).await;
+    assert_eq!(user.ended(&unjudged).await["reason"], "abstained");
+    assert_eq!(shown().await[1]["tasks_judged"], 1);
+
+    // Only what was scored counts.
+    let judged = task().await;
+    two.evaluate(&judged, &scores(None, Some(0))).await;
+    three.evaluate(&judged, &scores(Some(0), None)).await;
+    one.evaluate(&judged, &scores(Some(GOOD), Some(GOOD))).await;
+    user.ended(&judged).await;
+    let all = shown().await;
+    agrees(&all, 0, &[1.0; 4], 2);
+    agrees(&all, 1, &[1.0, far, far], 2);
+    agrees(&all, 2, &[far], 1);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn many_large_answers_come_in_pages_that_can_be_worked_off() {
+    // The most that a text may have: six of these are above 4 MiB, and so are three times two.
+    const LARGEST: usize = 48 * 16_384;
+    let world = World::start().await;
+    let user = world.user().await;
+    let miners = world.miners(6).await;
+    let validator = world.validator(1).await;
+    let large = "x".repeat(LARGEST);
+    let mut tasks = Vec::new();
+    for count in [6, 2, 2, 2, 1, 1] {
+        let task = user.submit(&translation(count)).await;
+        let text = if count == 1 { "Casa" } else { &large };
+        for uid in world.open_uids(&task).await {
+            let answered = miners[usize::from(uid)].answer(&task, text).await;
+            assert_eq!(answered["used"], true);
+        }
+        tasks.push(task);
+    }
+    for task in &tasks {
+        eventually("validators are frozen", || async {
+            let frozen = format!("task_juries where task_id = '{task}'");
+            (world.count(&frozen).await == 1).then_some(())
+        })
+        .await;
+    }
+    // The first alone is too much for a page, and comes all the same; the small ones come together.
+    for page in [&tasks[..1], &tasks[1..4], &tasks[4..]] {
+        let offered = validator.judgeable(0).await;
+        let ids: Vec<&str> = offered
+            .iter()
+            .map(|task| task["task_id"].as_str().unwrap())
+            .collect();
+        assert_eq!(ids, page);
+        for task in offered {
+            let answers = task["answers"].as_array().unwrap().iter();
+            let hotkeys = answers.map(|answer| answer["hotkey"].as_str().unwrap().parse().unwrap());
+            let scores: Vec<_> = hotkeys.map(|hotkey| (hotkey, Some(GOOD))).collect();
+            let id = task["task_id"].as_str().unwrap();
+            assert_eq!(validator.evaluate(id, &scores).await["accepted"], true);
+        }
+    }
+    assert_eq!(validator.judgeable(0).await, Vec::<Value>::new());
+    for task in &tasks {
+        assert_eq!(user.ended(task).await["status"], "approved");
+    }
     world.end().await;
 }

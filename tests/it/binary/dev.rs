@@ -1,11 +1,14 @@
 //! `violet dev`: what it accepted is kept, whatever ends it, and nothing else stays.
-use std::fs;
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::process::Command;
 
 use super::{ENOUGH, PATIENCE, SOON, User, Violet, assert_nothing_left, descendants, folder, postgres};
@@ -44,10 +47,25 @@ async fn what_dev_accepted_outlives_ctrl_c_and_nothing_else_does() {
     let ended = user.end(&url, &task).await;
     assert_eq!(ended["status"], "approved", "{ended}");
 
-    let mut receipt = user.get(&url, &format!("/api/v1/audit/tasks/{task}")).await;
+    // The randomness of the draw is published a while after it.
+    let path = format!("/api/v1/audit/tasks/{task}");
+    let started = Instant::now();
+    let mut receipt = loop {
+        let receipt = user.get(&url, &path).await;
+        if receipt["revealed"] != json!([]) {
+            break receipt;
+        }
+        assert!(started.elapsed() < PATIENCE, "the base is not published");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    };
     let (code, verdict) = verified(&receipt).await;
     assert!(verdict.starts_with("verified: "), "{verdict}");
     assert_eq!(code, Some(0));
+    let mut early = receipt.clone();
+    early["revealed"] = json!([]);
+    let (code, verdict) = verified(&early).await;
+    assert!(verdict.starts_with("incomplete: 1 missing, "), "{verdict}");
+    assert_eq!(code, Some(3));
     receipt["request"]["netuid"] = 2.into();
     let (code, verdict) = verified(&receipt).await;
     assert!(verdict.starts_with("FAILED: "), "{verdict}");

@@ -2,6 +2,7 @@
 mod dev;
 mod refusals;
 mod serve;
+mod upkeep;
 
 use std::{
     fs,

@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use violet::{
     domain::records::{Record, Settlement},
-    verify::{self, Report},
+    verify::{self, Outcome, Report},
 };
 
 use crate::harness::{BAD, GOOD, Reply, SERVER, User, World, keypair, signature_text, translation};
@@ -62,12 +62,24 @@ fn check(receipt: &Value) -> Report {
 #[track_caller]
 fn assert_broken(receipt: &Value, word: &str) {
     let report = check(receipt);
-    assert!(!report.is_sound(), "{word}");
+    assert_eq!(report.outcome(), Outcome::Broken, "{word}");
     assert!(
         report.broken.iter().any(|what| what.contains(word)),
         "{word}: {:?}",
         report.broken
     );
+}
+
+/// Nothing is broken, and exactly this is missing.
+#[track_caller]
+fn assert_incomplete(receipt: &Value, missing: &[&str]) {
+    let report = check(receipt);
+    assert_eq!(report.outcome(), Outcome::Incomplete, "{report:?}");
+    assert!(!report.is_sound());
+    assert_eq!(report.missing.len(), missing.len(), "{report:?}");
+    for (said, expected) in report.missing.iter().zip(missing) {
+        assert!(said.contains(expected), "{expected}: {report:?}");
+    }
 }
 
 /// Where the first record of this kind is in the receipt.
@@ -119,12 +131,7 @@ async fn a_receipt_verifies_once_the_base_is_published() {
     let (user, task) = settled(&world).await;
     let early = receipt(&user, &task).await;
     assert_eq!(early["revealed"], json!([]));
-    let report = check(&early);
-    assert!(report.is_sound(), "{report:?}");
-    assert!(
-        report.open.iter().any(|what| what.contains("not published")),
-        "{report:?}"
-    );
+    assert_incomplete(&early, &["not published", "not published"]);
     world.next_snapshot().await;
     assert_eq!(
         receipt(&user, &task).await["revealed"],
@@ -198,11 +205,53 @@ async fn a_draw_without_entropy_of_the_client_is_said_to_be_weaker() {
     world.miners(1).await;
     let task = user.submit(&translation(1)).await;
     let report = check(&receipt(&user, &task).await);
-    assert!(report.is_sound(), "{report:?}");
+    assert!(report.broken.is_empty(), "{report:?}");
     assert!(
         report.open.iter().any(|what| what.contains("not grinding-proof")),
         "{report:?}"
     );
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_receipt_that_withholds_something_is_incomplete() {
+    let world = World::start().await;
+    let (user, task) = settled(&world).await;
+    publish(&world).await;
+    let whole = receipt(&user, &task).await;
+    assert!(check(&whole).is_sound());
+    let withheld = |change: &dyn Fn(&mut Value)| {
+        let mut receipt = whole.clone();
+        change(&mut receipt);
+        receipt
+    };
+    // Both draws rest on one base.
+    assert_incomplete(
+        &withheld(&|it| it["revealed"] = json!([])),
+        &["the base of block", "the base of block"],
+    );
+    assert_incomplete(
+        &withheld(&|it| _ = it["records"].as_array_mut().unwrap().pop()),
+        &["the settlement"],
+    );
+    assert_incomplete(
+        &withheld(&|it| {
+            for list in ["records", "named", "revealed"] {
+                it[list] = json!([]);
+            }
+        }),
+        &["a draw", "the settlement"],
+    );
+    // What is broken stays broken.
+    let lie = withheld(&|it| {
+        it["revealed"] = json!([]);
+        it["request"]["netuid"] = json!(2);
+    });
+    assert_broken(&lie, "draw 0 is this task's");
+
+    // Before the end of a task.
+    let task = user.submit(&translation(2)).await;
+    assert_incomplete(&receipt(&user, &task).await, &["not published", "the settlement"]);
     world.end().await;
 }
 
@@ -221,21 +270,21 @@ async fn whatever_is_changed_in_a_receipt_is_found() {
     let mut other = draw.clone();
     other.chosen[0] = (0..5).find(|uid| !draw.chosen.contains(uid)).unwrap();
     let draw_of_others = Record::Draw(other);
-    assert_broken(&forged(&receipt, "draw", &draw_of_others), "signed batches");
+    assert_broken(&forged(&receipt, "draw", &draw_of_others), "signed batch");
     let Record::Settlement(settlement) = record(&receipt, "settlement") else {
         panic!("not a settlement")
     };
     let mut other = settlement.clone();
     other.evaluations[0].scores[0] = Some(BAD);
     let other_score = Record::Settlement(other);
-    assert_broken(&forged(&receipt, "settlement", &other_score), "signed batches");
+    assert_broken(&forged(&receipt, "settlement", &other_score), "signed batch");
     let Record::CandidateSet(set) = record(&receipt, "candidate_set") else {
         panic!("not a set")
     };
     let mut other = set.clone();
     other.candidates[0].stake *= 1000;
     let other_stake = Record::CandidateSet(other);
-    assert_broken(&forged(&receipt, "candidate_set", &other_stake), "signed batches");
+    assert_broken(&forged(&receipt, "candidate_set", &other_stake), "signed batch");
 
     // By the server itself, which can sign anything.
     assert_broken(
@@ -244,7 +293,7 @@ async fn whatever_is_changed_in_a_receipt_is_found() {
     );
     assert_broken(
         &forged_and_signed(&receipt, "settlement", &other_score),
-        "signed by their validators",
+        "signed by its validator",
     );
     assert_broken(
         &forged_and_signed(&receipt, "candidate_set", &other_stake),
@@ -266,7 +315,7 @@ async fn whatever_is_changed_in_a_receipt_is_found() {
     other.answers[0].digest.0[0] ^= 1;
     assert_broken(
         &forged_and_signed(&receipt, "settlement", &Record::Settlement(other)),
-        "by their miners",
+        "by its miner",
     );
     let mut other = settlement;
     other.task[0] ^= 1;
@@ -288,7 +337,7 @@ async fn whatever_is_changed_in_a_receipt_is_found() {
         receipt
     };
     let zeros = || Value::from("00".repeat(32));
-    assert_broken(&changed("/records/0/proof/root", zeros()), "signed batches");
+    assert_broken(&changed("/records/0/proof/root", zeros()), "signed batch");
     assert_broken(&changed("/named/0/proof/root", zeros()), "signed by the server");
     let signature = signature_text(&keypair(7).sign(b"whatever"));
     assert_broken(

@@ -294,6 +294,8 @@ fn bad_transcripts() -> Vec<Value> {
         json!({ "transcript": "a", "words": [{ "word": "a", "start": 0, "end": 1, "probability": 1 }] }),
         json!({ "transcript": "a", "words": [{ "word": "a", "start": 0, "end": 1, "confidence": 1.5 }] }),
         json!({ "transcript": "a", "words": "a" }),
+        json!({ "transcript": "a", "words": [["a", 0, 1]] }),
+        json!(["a"]),
     ]
 }
 
