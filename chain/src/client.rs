@@ -119,12 +119,14 @@ impl Client {
         Ok(version.spec_version)
     }
 
-    /// The subnet at this block: one `get_selective_metagraph`, and one read of the scalars that it does not carry.
+    /// The subnet at this block: one `get_selective_metagraph`, and one read of the scalars that it does not carry. A
+    /// runtime without that call is read in the next [`Way`](crate::surface::Way) that it offers.
     ///
-    /// Errors: [`Error::NoSuchSubnet`], [`Error::Missing`] when the runtime lacks an item that is read,
+    /// Errors: [`Error::NoSuchSubnet`], [`Error::Missing`] when the runtime lacks what every way needs,
     /// [`Error::StateDiscarded`] for a block too old for the node, and what the connection may do.
     pub async fn snapshot(&self, netuid: NetUid, block: BlockRef) -> Result<Snapshot, Error> {
-        snapshot::read(self, netuid, block).await
+        let (snapshot, _) = snapshot::read(self, netuid, block).await?;
+        Ok(snapshot)
     }
 
     /// The newest metadata of the runtime of this block, in SCALE (from the magic `meta` on).

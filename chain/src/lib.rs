@@ -7,11 +7,15 @@ pub mod btauth;
 mod client;
 mod error;
 mod heads;
+mod hyperparameters;
 pub mod keys;
+mod mechanisms;
+mod query;
 mod rpc;
 mod runtime;
 mod shape;
 mod snapshot;
+mod stake;
 pub mod surface;
 pub mod types;
 pub mod wallet;
@@ -19,7 +23,10 @@ pub mod wallet;
 pub use client::Client;
 pub use error::{Error, Source};
 pub use heads::FinalizedHeads;
+pub use hyperparameters::{Hyperparameter, Hyperparameters};
 pub use keys::{KeyError, Keypair, VrfProof, verify};
+pub use mechanisms::Mechanism;
+pub use stake::{Holdings, Mismatch, StakeWeight};
 pub use types::{
     Axon, BlockHash, BlockRef, Coldkey, CryptoType, Hotkey, NetUid, Neuron, ParseError, Rao, Snapshot, Uid,
 };

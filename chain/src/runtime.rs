@@ -1,6 +1,8 @@
 //! One runtime's own description of itself, and reading and writing values by it: by name, in whatever shape it
 //! declares. A name that it lacks is an error that says so.
 
+use std::sync::OnceLock;
+
 use subxt::Metadata;
 use subxt::ext::frame_decode::helpers::IntoEncodableValues;
 use subxt::ext::frame_decode::runtime_apis::{RuntimeApiTypeInfo as _, encode_runtime_api_inputs};
@@ -9,6 +11,7 @@ use subxt::ext::scale_decode::DecodeAsType;
 use subxt::ext::scale_decode::error::ErrorKind;
 
 use crate::error::{Error, Source};
+use crate::surface::{Report, Surface, Way};
 
 /// The magic at the start of metadata.
 const MAGIC: &[u8] = b"meta";
@@ -16,6 +19,7 @@ const MAGIC: &[u8] = b"meta";
 pub(crate) struct Runtime {
     pub(crate) spec_version: u32,
     pub(crate) metadata: Metadata,
+    surface: OnceLock<Report>,
 }
 
 impl Runtime {
@@ -24,6 +28,7 @@ impl Runtime {
         Ok(Self {
             spec_version,
             metadata: decode_metadata(scale)?,
+            surface: OnceLock::new(),
         })
     }
 
@@ -44,10 +49,36 @@ impl Runtime {
         Ok(Self {
             spec_version,
             metadata,
+            surface: OnceLock::new(),
         })
     }
 
-    fn missing(&self, item: String) -> Error {
+    /// How the list of what is read stands in this runtime; looked up once.
+    pub(crate) fn surface(&self) -> &Report {
+        self.surface.get_or_init(|| {
+            let report = Surface::bundled().check_runtime(self);
+            match report.ways().first() {
+                Some(Way::Selective) => {}
+                Some(way) => {
+                    tracing::warn!(spec_version = self.spec_version, %way, "the metagraph is read in another way");
+                }
+                None => tracing::warn!(spec_version = self.spec_version, "the metagraph cannot be read"),
+            }
+            report
+        })
+    }
+
+    /// Whether the runtime has this storage entry.
+    pub(crate) fn has_storage(&self, pallet: &str, entry: &str) -> bool {
+        self.metadata.storage_info(pallet, entry).is_ok()
+    }
+
+    /// Whether the runtime has this method.
+    pub(crate) fn has_api(&self, api: &str, method: &str) -> bool {
+        self.metadata.runtime_api_info(api, method).is_ok()
+    }
+
+    pub(crate) fn missing(&self, item: String) -> Error {
         Error::Missing {
             item,
             spec_version: self.spec_version,
@@ -94,6 +125,20 @@ impl Runtime {
             .ok_or_else(|| self.missing(item()))?;
         T::decode_as_type(&mut &*bytes, info.value_id, self.metadata.types())
             .map_err(|error| self.decode_error(item(), error))
+    }
+
+    /// A stored value; `None` where nothing is stored and the runtime declares no default.
+    pub(crate) fn storage_option<T: DecodeAsType>(
+        &self,
+        pallet: &str,
+        entry: &str,
+        stored: Option<&[u8]>,
+    ) -> Result<Option<T>, Error> {
+        let default = self.metadata.storage_info(pallet, entry);
+        if stored.is_none() && default.is_ok_and(|info| info.default_value.is_none()) {
+            return Ok(None);
+        }
+        self.storage_value(pallet, entry, stored).map(Some)
     }
 
     /// The name and the encoded arguments of a call of a runtime API.

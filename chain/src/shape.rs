@@ -1,5 +1,5 @@
 //! Types of a runtime as short text, so that shapes can be compared: newtypes read as what is inside, `Compact<T>` as
-//! T. It describes; it decodes nothing.
+//! T, structs and enums by no name, since only their fields matter. It describes; it decodes nothing.
 
 use scale_info::form::PortableForm;
 use scale_info::{PortableRegistry, Type, TypeDef, TypeDefPrimitive};
@@ -17,22 +17,23 @@ fn name_at(types: &PortableRegistry, id: u32, depth: u32) -> String {
         return "?".to_owned();
     };
     let inner = |id: u32| name_at(types, id, depth);
-    let last = ty.path.segments.last().map(String::as_str);
     match &ty.type_def {
-        TypeDef::Composite(composite) => match (last, composite.fields.as_slice()) {
-            (Some("AccountId32"), _) => "AccountId32".to_owned(),
-            (_, [field]) => inner(field.ty.id),
-            (Some(last), _) => last.to_owned(),
-            (None, _) => "{..}".to_owned(),
+        TypeDef::Composite(composite) => match composite.fields.as_slice() {
+            [] => "()".to_owned(),
+            [field] => inner(field.ty.id),
+            _ => "struct".to_owned(),
         },
-        TypeDef::Variant(_) => match (last, option(ty)) {
-            (_, Some(some)) => format!("Option<{}>", inner(some)),
-            (Some(last), None) => last.to_owned(),
-            (None, None) => "enum".to_owned(),
+        // Which variants there are is not looked at: a newer runtime may append some.
+        TypeDef::Variant(_) => match option(ty) {
+            Some(some) => format!("Option<{}>", inner(some)),
+            None => "enum".to_owned(),
         },
         TypeDef::Sequence(sequence) => format!("Vec<{}>", inner(sequence.type_param.id)),
         TypeDef::Array(array) => format!("[{}; {}]", inner(array.type_param.id), array.len),
         TypeDef::Tuple(tuple) => {
+            if let [field] = tuple.fields.as_slice() {
+                return inner(field.id);
+            }
             let parts: Vec<String> = tuple.fields.iter().map(|field| inner(field.id)).collect();
             format!("({})", parts.join(", "))
         }
@@ -95,6 +96,12 @@ fn fields(types: &PortableRegistry, mut id: u32) -> Option<Fields> {
         let ty = types.resolve(id)?;
         id = match &ty.type_def {
             TypeDef::Composite(composite) => {
+                if let [field] = composite.fields.as_slice()
+                    && field.name.is_none()
+                {
+                    id = field.ty.id;
+                    continue;
+                }
                 return Some(
                     composite
                         .fields

@@ -1,8 +1,11 @@
 //! `violet chain`: looks at a node, or runs a local chain.
-use std::{fmt::Write as _, path::PathBuf, process::ExitCode};
+use std::{fmt::Write as _, io::Write as _, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Subcommand};
-use violet_chain::{Client, NetUid, Snapshot, surface::Surface};
+use violet_chain::{
+    Client, Hyperparameters, Mismatch, NetUid, Snapshot,
+    surface::{Surface, Way},
+};
 
 #[cfg(feature = "dev-chain")]
 use super::stop_signal;
@@ -17,6 +20,8 @@ pub(crate) enum Chain {
     Dev(Dev),
     /// Print the metagraph of a subnet at the finalized head.
     Metagraph(Metagraph),
+    /// Print the hyperparameters of a subnet at the finalized head.
+    Hyperparameters(Hyper),
     /// Check every chain item that is read against a node or a metadata file.
     Doctor(Doctor),
     /// Save a node's metadata.
@@ -28,6 +33,7 @@ struct Endpoint {
     /// WebSocket address of a node.
     #[arg(
         long = "subtensor.chain_endpoint",
+        visible_alias = "url",
         alias = "endpoint",
         default_value = "ws://127.0.0.1:9944"
     )]
@@ -46,6 +52,7 @@ impl Chain {
             #[cfg(feature = "dev-chain")]
             Self::Dev(dev) => dev.run().await,
             Self::Metagraph(metagraph) => metagraph.run().await,
+            Self::Hyperparameters(hyper) => hyper.run().await,
             Self::Doctor(doctor) => doctor.run().await,
             Self::Metadata(metadata) => metadata.run().await,
         }
@@ -118,20 +125,134 @@ pub(crate) struct Metagraph {
     /// As JSON.
     #[arg(long)]
     json: bool,
+    /// Incentive and last update of this mechanism, where the subnet has several.
+    #[arg(long, value_name = "NUMBER")]
+    mechanism: Option<u8>,
+    /// Recompute every stake from storage (alpha, root, parents, children) and compare; fails when one differs.
+    #[arg(long)]
+    verify: bool,
 }
 
 impl Metagraph {
     async fn run(self) -> Result<ExitCode, Failure> {
         let client = self.endpoint.connect().await?;
         let head = client.finalized().await?;
-        let snapshot = client.snapshot(NetUid(self.netuid), head).await?;
+        let netuid = NetUid(self.netuid);
+        let (mut snapshot, way) = client.snapshot_and_way(netuid, head).await?;
+        if let Some(id) = self.mechanism {
+            let mechanisms = client.mechanisms(netuid, head).await?;
+            let mechanism = mechanisms.into_iter().find(|mechanism| mechanism.id == id);
+            let mechanism = mechanism
+                .ok_or_else(|| format!("subnet {netuid} has no mechanism {id} at block {}", head.number))?;
+            for neuron in &mut snapshot.neurons {
+                let uid = usize::from(neuron.uid.0);
+                neuron.incentive = mechanism.incentives.get(uid).copied().unwrap_or_default();
+                neuron.last_update = mechanism.last_update.get(uid).copied().unwrap_or_default();
+            }
+        }
         print(&if self.json {
             serde_json::to_string_pretty(&snapshot)?
         } else {
             table(&snapshot)
         });
+        if !self.verify {
+            return Ok(ExitCode::SUCCESS);
+        }
+        if !way.has_the_chains_stake() {
+            say(&no_stake_to_verify(way));
+            return Ok(ExitCode::FAILURE);
+        }
+        let wrong = client.verify_stake(&snapshot).await?;
+        say(&verdict(&snapshot, &wrong));
+        Ok(if wrong.is_empty() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
+    }
+}
+
+/// To standard error, so that what was printed stays readable by a program.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+fn no_stake_to_verify(way: Way) -> String {
+    format!(
+        "the metagraph was read by {way}: its stake is computed from storage already, there is no other to compare"
+    )
+}
+
+/// What a comparison of stakes came to.
+fn verdict(snapshot: &Snapshot, wrong: &[Mismatch]) -> String {
+    if wrong.is_empty() {
+        return format!(
+            "the stake of all {} neurons is what storage says",
+            snapshot.neurons.len()
+        );
+    }
+    let mut text = format!(
+        "the stake of {} of {} neurons is not what storage says",
+        wrong.len(),
+        snapshot.neurons.len()
+    );
+    for Mismatch {
+        uid, given, computed, ..
+    } in wrong
+    {
+        // Writing to a String cannot fail.
+        let _ = write!(
+            text,
+            "\nuid {}: {} rao given, {} computed (alpha {} and {}, root {} and {})",
+            uid.0,
+            given.total.0,
+            computed.total.0,
+            given.alpha.0,
+            computed.alpha.0,
+            given.tao.0,
+            computed.tao.0
+        );
+    }
+    text
+}
+
+/// Prints hyperparameters.
+#[derive(Debug, Args)]
+pub(crate) struct Hyper {
+    #[command(flatten)]
+    endpoint: Endpoint,
+    /// The subnet.
+    #[arg(long, default_value_t = 1)]
+    netuid: u16,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Hyper {
+    async fn run(self) -> Result<ExitCode, Failure> {
+        let client = self.endpoint.connect().await?;
+        let head = client.finalized().await?;
+        let read = client.hyperparameters(NetUid(self.netuid), head).await?;
+        print(&if self.json {
+            serde_json::to_string_pretty(&read)?
+        } else {
+            listing(&read)
+        });
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn listing(read: &Hyperparameters) -> String {
+    let mut text = format!(
+        "subnet {} at block {} ({}), version {}",
+        read.netuid, read.block.number, read.block.hash, read.version
+    );
+    for (name, value) in &read.values {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "\n{name:<32}  {value}");
+    }
+    text
 }
 
 fn table(snapshot: &Snapshot) -> String {
@@ -164,15 +285,18 @@ fn table(snapshot: &Snapshot) -> String {
 pub(crate) struct Doctor {
     #[command(flatten)]
     endpoint: Endpoint,
-    /// A metadata file (SCALE) instead of a node.
+    /// A metadata file (SCALE, version 14, 15 or 16) instead of a node.
+    #[arg(long, alias = "file", value_name = "FILE", conflicts_with = "endpoint")]
+    metadata: Option<PathBuf>,
+    /// As JSON.
     #[arg(long)]
-    file: Option<PathBuf>,
+    json: bool,
 }
 
 impl Doctor {
     async fn run(self) -> Result<ExitCode, Failure> {
         let surface = Surface::bundled();
-        let report = if let Some(file) = &self.file {
+        let report = if let Some(file) = &self.metadata {
             let bytes = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
             surface.check_metadata(&bytes)?
         } else {
@@ -180,7 +304,11 @@ impl Doctor {
             let head = client.finalized().await?;
             surface.check(&client, head).await?
         };
-        print(&report.to_string());
+        print(&if self.json {
+            serde_json::to_string_pretty(&report)?
+        } else {
+            report.to_string()
+        });
         Ok(if report.is_ok() {
             ExitCode::SUCCESS
         } else {

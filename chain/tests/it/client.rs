@@ -360,7 +360,7 @@ async fn what_a_runtime_lacks_is_found_by_name() {
         trait = 'SubnetInfoRuntimeApi'
         method = 'get_selective_metagraph'
         inputs = ['u16', 'Vec<u16>']
-        output = 'Option<SelectiveMetagraph>'
+        output = 'Option<struct>'
         fields = [{ index = 9, name = 'tempo', type = 'Option<u16>' }, { name = 'axons.colour', type = 'u8' }]
         since = 1
         without = 'nothing'
@@ -376,8 +376,8 @@ async fn what_a_runtime_lacks_is_found_by_name() {
         lines,
         [
             "MISSING  SubtensorModule.NoSuchThing (nothing)",
-            "CHANGED  SubtensorModule.Tempo: (Identity u16) -> u16 instead of (Twox64Concat u16) -> u64",
-            "CHANGED  SubnetInfoRuntimeApi.get_selective_metagraph.tempo: 8: Option<u16> instead of 9: Option<u16>",
+            "CHANGED  SubtensorModule.Tempo: (Identity u16) -> u16 instead of (Twox64Concat u16) -> u64 (nothing)",
+            "CHANGED  SubnetInfoRuntimeApi.get_selective_metagraph.tempo: 8: Option<u16> instead of 9: Option<u16> (nothing)",
             "MISSING  SubnetInfoRuntimeApi.get_selective_metagraph.axons.colour (nothing)",
         ]
     );

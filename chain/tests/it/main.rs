@@ -1,10 +1,15 @@
 //! Tests of the crate from outside: signed requests, keys, wallets, and the client against a real dev chain.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+mod harness;
+
 mod btauth;
 mod client;
+mod doctor;
 mod endpoints;
+mod hyperparameters;
 mod keys;
 mod surface;
 mod types;
 mod wallet;
+mod ways;

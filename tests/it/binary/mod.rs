@@ -1,4 +1,5 @@
 //! The binary as it is run by hand: its starts, its ends, and what outlives those.
+mod chain;
 mod dev;
 mod refusals;
 mod serve;

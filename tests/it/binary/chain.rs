@@ -1,0 +1,86 @@
+//! `violet chain`: what it prints, and how it ends.
+use std::path::Path;
+
+use serde_json::Value;
+use violet_devchain::{DevChain, Genesis, Options};
+
+use super::{AT_ONCE, Violet};
+
+async fn chain() -> DevChain {
+    violet_devchain::spawn(Genesis::default(), Options::default())
+        .await
+        .unwrap()
+}
+
+/// Runs it to its end: the code, and what it printed.
+async fn run(arguments: &[&str]) -> (Option<i32>, String, String) {
+    let mut violet = Violet::start(arguments, &[]);
+    let status = violet.ends(AT_ONCE).await;
+    (status.code(), violet.out(), violet.err())
+}
+
+#[tokio::test]
+async fn doctor_passes_what_is_whole_and_fails_what_is_not() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("chain/tests/it/data");
+    for spec in ["365", "424", "461"] {
+        let file = folder.join(format!("metadata-{spec}.scale"));
+        let (code, out, _) = run(&["chain", "doctor", "--metadata", file.to_str().unwrap()]).await;
+        assert_eq!(code, Some(0), "{out}");
+        assert!(out.starts_with(&format!("runtime {spec}\n")), "{out}");
+        assert!(
+            out.ends_with("a metagraph is read by get_selective_metagraph\nnothing vital is gone\n"),
+            "{out}"
+        );
+    }
+
+    // The same file with one name misspelt: as long as before, and one item short.
+    let whole = std::fs::read(folder.join("metadata-461.scale")).unwrap();
+    let name = b"StakeThreshold";
+    let at = whole
+        .windows(name.len())
+        .position(|window| window == name)
+        .unwrap();
+    let mut broken = whole.clone();
+    broken[at] = b'X';
+    let other = tempfile::tempdir().unwrap();
+    let file = other.path().join("broken.scale");
+    std::fs::write(&file, &broken).unwrap();
+    let (code, out, _) = run(&["chain", "doctor", "--metadata", file.to_str().unwrap()]).await;
+    assert_eq!(code, Some(1), "{out}");
+    assert!(
+        out.contains("\nMISSING  SubtensorModule.StakeThreshold (no snapshot: "),
+        "{out}"
+    );
+    assert!(
+        out.ends_with("\nVITAL: 1 gone or changed: SubtensorModule.StakeThreshold\n"),
+        "{out}"
+    );
+    std::fs::write(&file, &whole[..whole.len() / 2]).unwrap();
+    let (code, _, err) = run(&["chain", "doctor", "--metadata", file.to_str().unwrap()]).await;
+    assert_eq!(code, Some(1), "{err}");
+    assert!(err.contains("the metadata cannot be read"), "{err}");
+}
+
+#[tokio::test]
+async fn doctor_and_metagraph_read_a_node() {
+    let chain = chain().await;
+    let url = chain.ws_url();
+    let (code, out, _) = run(&["chain", "doctor", "--url", &url, "--json"]).await;
+    assert_eq!(code, Some(0), "{out}");
+    let report: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(report["spec_version"], violet_devchain::SPEC_VERSION);
+
+    let (code, out, err) = run(&["chain", "metagraph", "--url", &url, "--json", "--verify"]).await;
+    assert_eq!(code, Some(0), "{err}");
+    let snapshot: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(snapshot["neurons"].as_array().unwrap().len(), 8);
+    assert!(
+        err.ends_with("the stake of all 8 neurons is what storage says\n"),
+        "{err}"
+    );
+    let (code, out, _) = run(&["chain", "metagraph", "--url", &url, "--mechanism", "0"]).await;
+    assert_eq!((code, out.lines().count()), (Some(0), 10), "{out}");
+    let (code, _, err) = run(&["chain", "metagraph", "--url", &url, "--mechanism", "1"]).await;
+    assert_eq!(code, Some(1), "{err}");
+    assert!(err.contains("subnet 1 has no mechanism 1 at block "), "{err}");
+}
