@@ -8,6 +8,7 @@ use figment::{
     providers::{Env, Format, Toml},
 };
 use serde::Deserialize;
+use violet_chain::BlockHash;
 
 use crate::domain::{TaskType, routing::Rule};
 
@@ -67,6 +68,9 @@ impl std::fmt::Debug for Database {
 #[expect(missing_docs, reason = "config/default.toml documents each field once")]
 pub struct Chain {
     pub endpoints: Vec<String>,
+    pub archive_endpoints: Vec<String>,
+    pub genesis: Option<BlockHash>,
+    pub silence_seconds: u64,
     pub snapshot_limit_seconds: u64,
 }
 
@@ -196,6 +200,9 @@ impl Config {
                 "consensus.min_participation is above 1000000, which is all".into(),
             ));
         }
+        if config.chain.silence_seconds == 0 {
+            return Err(ConfigError::Invalid("chain.silence_seconds is 0".into()));
+        }
         Ok(config)
     }
 
@@ -301,6 +308,21 @@ mod tests {
             "{error}"
         );
         set("consensus.min_participation", 1_000_000).unwrap();
+    }
+
+    #[test]
+    fn a_chain_is_named_by_a_hash_and_may_be_silent_for_a_while() {
+        let with = |genesis: &str| {
+            let figment = Figment::from(Toml::string(DEFAULTS)).merge(("chain.genesis", genesis));
+            Config::from_figment(&figment)
+        };
+        let finney = "0x2f0555cc76fc2840a25a6ea3b9637146806f1f44b090c175ffde2a7e5ab36c03";
+        let named = with(finney).unwrap().chain.genesis.unwrap();
+        assert_eq!(named.to_string(), finney);
+        assert!(with("finney").is_err());
+        let figment = Figment::from(Toml::string(DEFAULTS)).merge(("chain.silence_seconds", 0));
+        let error = Config::from_figment(&figment).unwrap_err();
+        assert!(error.to_string().contains("chain.silence_seconds"), "{error}");
     }
 
     #[test]

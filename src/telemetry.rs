@@ -82,6 +82,22 @@ fn describe() {
             "violet_tasks_settled_total",
             "Tasks that this replica settled, by the state they ended in",
         ),
+        (
+            "violet_chain_calls_total",
+            "Requests to nodes of the chain, by JSON-RPC method",
+        ),
+        (
+            "violet_chain_reconnects_total",
+            "Connections to a node in place of one that was lost or given up",
+        ),
+        (
+            "violet_chain_failures_total",
+            "How often a node could not be reached, broke off or served another chain",
+        ),
+        (
+            "violet_chain_refusals_total",
+            "How often a node refused: HTTP 403 or 429, WebSocket 1008, JSON-RPC -32004 or -32005",
+        ),
     ] {
         metrics::describe_counter!(name, Unit::Count, text);
     }
@@ -94,9 +110,23 @@ fn describe() {
             "violet_chain_finalized_block",
             "Last finalized block that this replica has seen",
         ),
+        (
+            "violet_chain_lag_blocks",
+            "By how many finalized blocks a node was behind the others when last asked; NaN if it did not answer",
+        ),
     ] {
         metrics::describe_gauge!(name, Unit::Count, text);
     }
+    metrics::describe_counter!(
+        "violet_chain_received_bytes_total",
+        Unit::Bytes,
+        "Bytes of answers and notifications of nodes, without what the protocols put around them"
+    );
+    metrics::describe_gauge!(
+        "violet_chain_finalized_age_seconds",
+        Unit::Seconds,
+        "Time since a finalized block was heard of; NaN before the first"
+    );
     metrics::describe_gauge!(
         "violet_snapshot_age_seconds",
         Unit::Seconds,

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use codec::{Decode as _, Encode as _};
 use serde::Deserialize;
@@ -13,15 +14,18 @@ use tokio::sync::Mutex;
 
 use crate::error::Error;
 use crate::heads::FinalizedHeads;
-use crate::rpc::Link;
+use crate::rpc::{Link, Numbered};
 use crate::runtime::Runtime;
 use crate::snapshot;
+use crate::stats::Stats;
 use crate::types::{BlockHash, BlockRef, NetUid, Snapshot};
 
 /// The newest metadata format that is read; 14 is the oldest, and it describes no runtime API.
 const METADATA_VERSIONS: std::ops::RangeInclusive<u32> = 14..=16;
 /// How many runtimes are remembered. An upgrade needs two.
 const RUNTIMES: usize = 4;
+/// How long the connection to an archive node is kept for a next question.
+const ARCHIVE_KEPT: Duration = Duration::from_secs(60);
 
 /// A connection to a chain. Cheap to clone; clones share the connection.
 #[derive(Clone)]
@@ -29,8 +33,36 @@ pub struct Client {
     inner: Arc<Inner>,
 }
 
+/// How to connect.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `ws://` or `wss://` addresses of nodes, tried in order.
+    pub endpoints: Vec<String>,
+    /// Addresses of nodes that keep all states: asked for what the others have discarded, and connected to only then.
+    pub archive_endpoints: Vec<String>,
+    /// The hash of block 0; without it that of the first node that answers. A node with another one is not used.
+    pub genesis: Option<BlockHash>,
+    /// When no final block came for this long, the other endpoints are asked how far they are; at ten times this they
+    /// are asked in any case.
+    pub silence: Duration,
+}
+
+impl Default for Options {
+    /// No endpoint, and a minute: five blocks of a public chain.
+    fn default() -> Self {
+        Self {
+            endpoints: Vec::new(),
+            archive_endpoints: Vec::new(),
+            genesis: None,
+            silence: Duration::from_secs(60),
+        }
+    }
+}
+
 struct Inner {
     link: Link,
+    archive: Option<Link>,
+    silence: Duration,
     genesis: BlockHash,
     runtimes: Mutex<BTreeMap<u32, Arc<Runtime>>>,
 }
@@ -45,18 +77,57 @@ impl fmt::Debug for Client {
 
 impl Client {
     /// Connects to the first of these `ws://` or `wss://` endpoints that answers. The others take over when it
-    /// fails; all of them must serve the same chain.
+    /// fails, refuses or falls behind; all of them must serve the same chain.
     pub async fn connect(endpoints: &[String]) -> Result<Self, Error> {
-        let link = Link::connect(endpoints).await?;
-        let genesis = parse_hash("chain_getBlockHash", link.genesis())?;
+        Self::with(Options {
+            endpoints: endpoints.to_vec(),
+            ..Options::default()
+        })
+        .await
+    }
+
+    /// [`Self::connect`] with more to choose.
+    pub async fn with(options: Options) -> Result<Self, Error> {
+        let expected = options.genesis.map(|hash| hash.to_string());
+        let link = Link::new(&options.endpoints, expected)?;
+        link.connect().await?;
+        let archive = if options.archive_endpoints.is_empty() {
+            None
+        } else {
+            Some(Link::new(
+                &options.archive_endpoints,
+                Some(link.genesis().to_owned()),
+            )?)
+        };
         let inner = Inner {
+            genesis: parse_hash("chain_getBlockHash", link.genesis())?,
             link,
-            genesis,
+            archive,
+            silence: options.silence,
             runtimes: Mutex::default(),
         };
         Ok(Self {
             inner: Arc::new(inner),
         })
+    }
+
+    /// What was counted so far, over all clones.
+    pub fn stats(&self) -> Stats {
+        let mut stats = self.inner.link.stats();
+        if let Some(archive) = &self.inner.archive {
+            let of_archive = archive.stats();
+            for (method, calls) in of_archive.calls {
+                *stats.calls.entry(method).or_default() += calls;
+            }
+            stats.received_bytes += of_archive.received_bytes;
+            stats
+                .endpoints
+                .extend(of_archive.endpoints.into_iter().map(|mut endpoint| {
+                    endpoint.name.push_str(" (archive)");
+                    endpoint
+                }));
+        }
+        stats
     }
 
     /// The hash of block 0, which names the chain.
@@ -66,24 +137,15 @@ impl Client {
 
     /// The newest finalized block.
     pub async fn finalized(&self) -> Result<BlockRef, Error> {
-        #[derive(Deserialize)]
-        struct Header {
-            number: String,
-        }
         let hash: BlockHash = self.ask("chain_getFinalizedHead", |_| ()).await?;
-        let header: Option<Header> = self
+        let header: Option<Numbered> = self
             .ask("chain_getHeader", |params| insert(params, &hash.to_string()))
             .await?;
-        let wrong = |what: &'static str| Error::Response {
+        let header = header.ok_or_else(|| Error::Response {
             method: "chain_getHeader",
-            source: what.into(),
-        };
-        let header = header.ok_or_else(|| wrong("the node does not know its finalized block"))?;
-        let digits = header
-            .number
-            .strip_prefix("0x")
-            .ok_or_else(|| wrong("the number is not hex"))?;
-        let number = u32::from_str_radix(digits, 16).map_err(|_| wrong("the number is not hex"))?;
+            source: "the node does not know its finalized block".into(),
+        })?;
+        let number = header.number.0;
         Ok(BlockRef { number, hash })
     }
 
@@ -214,6 +276,17 @@ impl Client {
         &self.inner.link
     }
 
+    pub(crate) fn silence(&self) -> Duration {
+        self.inner.silence
+    }
+
+    /// Closes the connection to an archive node that is not needed any more.
+    pub(crate) async fn rest(&self) {
+        if let Some(archive) = &self.inner.archive {
+            archive.close_after(ARCHIVE_KEPT).await;
+        }
+    }
+
     async fn ask<T: DeserializeOwned>(
         &self,
         method: &'static str,
@@ -221,7 +294,13 @@ impl Client {
     ) -> Result<T, Error> {
         let mut params = ArrayParams::new();
         fill(&mut params);
-        self.inner.link.request(method, &params).await
+        match (
+            self.inner.link.request(method, &params).await,
+            &self.inner.archive,
+        ) {
+            (Err(Error::StateDiscarded { .. }), Some(archive)) => archive.request(method, &params).await,
+            (answer, _) => answer,
+        }
     }
 }
 

@@ -1,29 +1,41 @@
 //! Finalized blocks as they come, through lost connections and changes of endpoint. It fills no gaps: after an
-//! outage the newest block comes first, and [`Client::block_at`] has those between.
+//! outage the newest block comes first, and [`Client::block_at`] has those between. When none comes for long, the
+//! other endpoints are asked whether the chain or the node stands still.
 
 use std::time::Duration;
 
+use backon::{BackoffBuilder as _, ExponentialBackoff};
 use codec::Encode as _;
+use serde_json::value::RawValue;
 use subxt::config::substrate::SubstrateHeader;
 use subxt::ext::jsonrpsee::core::client::Subscription;
 use subxt::utils::H256;
+use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
 use crate::client::Client;
+use crate::endpoint::delays;
 use crate::error::Error;
+use crate::rpc::LAG;
 use crate::types::{BlockHash, BlockRef};
 
 type Header = SubstrateHeader<H256>;
 
-const BACKOFF: Duration = Duration::from_millis(200);
-const BACKOFF_MAX: Duration = Duration::from_secs(10);
+/// Shortest and longest delay before the next try to subscribe, without jitter. Endpoints that are left alone for
+/// longer are not asked meanwhile.
+const AGAIN: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(2)];
+/// In silences: how often the other endpoints are asked although blocks come.
+const ROUTINE: u32 = 10;
 
 /// A subscription to finalized heads; see [`Client::finalized_heads`].
 pub struct FinalizedHeads {
     client: Client,
-    subscription: Option<Subscription<Header>>,
+    subscription: Option<Subscription<Box<RawValue>>>,
     last: Option<BlockRef>,
-    failures: u32,
+    delays: ExponentialBackoff,
+    /// When a block came, and when the other endpoints were asked.
+    heard: Instant,
+    looked: Instant,
 }
 
 impl FinalizedHeads {
@@ -32,7 +44,9 @@ impl FinalizedHeads {
             client,
             subscription: None,
             last: None,
-            failures: 0,
+            delays: delays(AGAIN).build(),
+            heard: Instant::now(),
+            looked: Instant::now(),
         }
     }
 
@@ -40,23 +54,36 @@ impl FinalizedHeads {
     /// outage, so bound it with a timeout where silence must be noticed. Safe to cancel.
     pub async fn next(&mut self) -> BlockRef {
         loop {
-            match self.head().await {
-                Ok(block) => {
-                    self.failures = 0;
+            match timeout_at(self.look_at(), self.head()).await {
+                Ok(Ok(block)) => {
+                    self.delays = delays(AGAIN).build();
                     if self.last != Some(block) {
                         self.last = Some(block);
+                        self.heard = Instant::now();
                         return block;
                     }
                 }
-                Err(error) => {
+                Ok(Err(error)) => {
                     self.subscription = None;
                     warn!(%error, "no finalized heads, subscribing again");
-                    let delay = (BACKOFF * 2_u32.pow(self.failures.min(10))).min(BACKOFF_MAX);
-                    self.failures = self.failures.saturating_add(1);
+                    let delay = self.delays.next().unwrap_or(AGAIN[1]);
                     tokio::time::sleep(delay).await;
+                }
+                Err(_) => {
+                    let silent = self.heard.elapsed() >= self.client.silence();
+                    self.looked = Instant::now();
+                    let known = self.last.map_or(0, |block| block.number);
+                    if self.client.link().look(known, if silent { 0 } else { LAG }).await {
+                        self.subscription = None;
+                    }
                 }
             }
         }
+    }
+
+    fn look_at(&self) -> Instant {
+        let silence = self.client.silence();
+        (self.heard.max(self.looked) + silence).min(self.looked + ROUTINE * silence)
     }
 
     /// [`Self::next`] as a stream without end.
@@ -84,7 +111,11 @@ impl FinalizedHeads {
             .await
             .ok_or_else(|| wrong("the connection ended".into()))?;
         let header = header.map_err(|error| wrong(error.into()))?;
+        self.client.link().counters.received(header.get().len());
+        let header: Header = serde_json::from_str(header.get()).map_err(|error| wrong(error.into()))?;
         let number = u32::try_from(header.number).map_err(|error| wrong(error.into()))?;
+        self.client.link().counters.heard(number);
+        self.client.rest().await;
         Ok(BlockRef {
             number,
             hash: hash(&header),

@@ -5,6 +5,7 @@
 
 pub mod btauth;
 mod client;
+mod endpoint;
 mod error;
 mod heads;
 mod hyperparameters;
@@ -16,17 +17,19 @@ mod runtime;
 mod shape;
 mod snapshot;
 mod stake;
+mod stats;
 pub mod surface;
 pub mod types;
 pub mod wallet;
 
-pub use client::Client;
+pub use client::{Client, Options};
 pub use error::{Error, Source};
 pub use heads::FinalizedHeads;
 pub use hyperparameters::{Hyperparameter, Hyperparameters};
 pub use keys::{KeyError, Keypair, VrfProof, verify};
 pub use mechanisms::Mechanism;
 pub use stake::{Holdings, Mismatch, StakeWeight};
+pub use stats::{EndpointStats, Stats};
 pub use types::{
     Axon, BlockHash, BlockRef, Coldkey, CryptoType, Hotkey, NetUid, Neuron, ParseError, Rao, Snapshot, Uid,
 };

@@ -1,6 +1,8 @@
 //! Whether the server can work, and the measuring that this rests on.
 use std::time::Duration;
 
+use violet_chain::{EndpointStats, Stats};
+
 use crate::{
     app::{App, Clock},
     error::Result,
@@ -65,11 +67,38 @@ pub async fn measure_clock(app: &App) -> Result<()> {
     Ok(())
 }
 
+fn tell_of_chain(stats: Stats) {
+    let silent = stats.silent_for.map_or(f64::NAN, |silent| silent.as_secs_f64());
+    metrics::gauge!("violet_chain_finalized_age_seconds").set(silent);
+    metrics::counter!("violet_chain_received_bytes_total").absolute(stats.received_bytes);
+    for (method, calls) in stats.calls {
+        metrics::counter!("violet_chain_calls_total", "method" => method).absolute(calls);
+    }
+    for endpoint in stats.endpoints {
+        let EndpointStats {
+            name,
+            reconnects,
+            failures,
+            refusals,
+            finalized: _,
+            behind,
+        } = endpoint;
+        metrics::counter!("violet_chain_reconnects_total", "endpoint" => name.clone()).absolute(reconnects);
+        metrics::counter!("violet_chain_failures_total", "endpoint" => name.clone()).absolute(failures);
+        metrics::counter!("violet_chain_refusals_total", "endpoint" => name.clone()).absolute(refusals);
+        metrics::gauge!("violet_chain_lag_blocks", "endpoint" => name)
+            .set(behind.map_or(f64::NAN, f64::from));
+    }
+}
+
 /// Counts what is open, for the metrics.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn count(app: &App) -> Result<()> {
+    if let Some(stats) = app.snapshots.chain_stats() {
+        tell_of_chain(stats);
+    }
     let (pending, open) = store::open::count(&app.db).await?;
     #[expect(clippy::cast_precision_loss, reason = "a gauge")]
     {

@@ -7,7 +7,7 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use codec::Encode;
 use tokio::sync::watch;
-use violet_chain::{BlockHash, BlockRef, Client, NetUid, Neuron, Snapshot};
+use violet_chain::{BlockHash, BlockRef, Client, NetUid, Neuron, Options, Snapshot, Stats};
 
 use crate::{
     app::{App, Clock},
@@ -66,7 +66,7 @@ impl InForce {
 #[derive(Debug)]
 pub struct Snapshots {
     current: watch::Sender<Option<InForce>>,
-    genesis: OnceLock<BlockHash>,
+    chain: OnceLock<Client>,
     clock: Arc<Clock>,
     limit: Duration,
 }
@@ -76,7 +76,7 @@ impl Snapshots {
     pub fn new(limit: Duration, clock: Arc<Clock>) -> Self {
         Self {
             current: watch::Sender::new(None),
-            genesis: OnceLock::new(),
+            chain: OnceLock::new(),
             clock,
             limit,
         }
@@ -123,7 +123,12 @@ impl Snapshots {
 
     /// Which chain this is, once it was reached.
     pub fn genesis(&self) -> Option<BlockHash> {
-        self.genesis.get().copied()
+        self.chain.get().map(Client::genesis_hash)
+    }
+
+    /// What the client of the chain counted; nothing before the chain was reached.
+    pub fn chain_stats(&self) -> Option<Stats> {
+        self.chain.get().map(Client::stats)
     }
 
     /// Waits for the first one.
@@ -140,13 +145,32 @@ fn unavailable(reason: &'static str) -> Error {
     }
 }
 
+/// The client of the chain: connected once, and the only one of this process. It holds on to the chain that it found.
+///
+/// # Errors
+/// When no endpoint of the chain answers.
+pub async fn client(app: &App) -> Result<Client> {
+    if let Some(chain) = app.snapshots.chain.get() {
+        return Ok(chain.clone());
+    }
+    let settings = &app.config.chain;
+    let chain = Client::with(Options {
+        endpoints: settings.endpoints.clone(),
+        archive_endpoints: settings.archive_endpoints.clone(),
+        genesis: settings.genesis,
+        silence: Duration::from_secs(settings.silence_seconds),
+    })
+    .await
+    .map_err(Error::internal)?;
+    Ok(app.snapshots.chain.get_or_init(|| chain).clone())
+}
+
 /// Takes the snapshot of the newest block that is a multiple of the interval, if there is a later one than the last.
 /// Multiples that no server took are recorded with the reason.
 ///
 /// # Errors
 /// When the chain or the database does not answer; the next call tries again.
 pub async fn follow(app: &App, chain: &Client, head: BlockRef) -> Result<()> {
-    app.snapshots.genesis.get_or_init(|| chain.genesis_hash());
     let interval = app.rule.snapshot_interval;
     let number = head.number - head.number % interval;
     let last = app.snapshots.latest().map(|current| current.snapshot);

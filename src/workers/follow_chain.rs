@@ -2,22 +2,26 @@
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
-use violet_chain::Client;
 
-use crate::{app::App, services::snapshots};
+use crate::{
+    app::App,
+    error::{Causes, Result},
+    services::snapshots,
+};
 
 const PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 pub(super) async fn run(app: App, stop: CancellationToken) {
     let mut pause = PAUSE;
+    // The client lives on: after a failure the heads alone begin anew.
     loop {
         let followed = tokio::select! {
             () = stop.cancelled() => return,
             followed = follow(&app, &mut pause) => followed,
         };
         if let Err(error) = followed {
-            tracing::warn!(error = %crate::error::Causes(&*error), pause_seconds = pause.as_secs(), "the chain cannot be followed");
+            tracing::warn!(error = %Causes(&error), pause_seconds = pause.as_secs(), "the chain cannot be followed");
         }
         tokio::select! {
             () = stop.cancelled() => return,
@@ -27,8 +31,8 @@ pub(super) async fn run(app: App, stop: CancellationToken) {
     }
 }
 
-async fn follow(app: &App, pause: &mut Duration) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let chain = Client::connect(&app.config.chain.endpoints).await?;
+async fn follow(app: &App, pause: &mut Duration) -> Result<()> {
+    let chain = snapshots::client(app).await?;
     let mut heads = chain.finalized_heads();
     loop {
         let head = heads.next().await;

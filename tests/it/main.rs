@@ -8,6 +8,7 @@ mod architecture;
 mod assignments;
 mod authentication;
 mod binary;
+mod chain_faults;
 mod evaluations;
 mod files;
 mod heartbeats;

@@ -1,83 +1,14 @@
 //! Snapshots and bases: their age, gaps, several servers of which one lost the chain, and a chain that begins again.
-use std::{
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use sqlx::AssertSqlSafe;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::watch,
-    task::JoinSet,
-};
 use violet::{server::Server, services::snapshots::InForce};
-use violet_devchain::DevChain;
 
-use crate::harness::{SERVER, User, World, eventually, fresh_chain, keypair, translation};
+use crate::harness::{User, Way, World, eventually, fresh_chain, translation};
 
 /// Longer than the time between two looks of a server at the bases of the others.
 const LOOKED: Duration = Duration::from_millis(1300);
-
-/// A way to a chain that can be cut, and lead to another one.
-struct Way {
-    address: SocketAddr,
-    to: watch::Sender<Option<SocketAddr>>,
-    _tasks: JoinSet<()>,
-}
-
-impl Way {
-    async fn to(chain: &DevChain) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (to, mut end) = watch::channel(Some(chain.address()));
-        let mut tasks = JoinSet::new();
-        tasks.spawn(async move {
-            let mut links = JoinSet::new();
-            loop {
-                tokio::select! {
-                    accepted = listener.accept() => {
-                        let (mut near, _) = accepted.unwrap();
-                        if let Some(far) = *end.borrow() {
-                            links.spawn(async move {
-                                let mut far = TcpStream::connect(far).await.unwrap();
-                                let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
-                            });
-                        }
-                    }
-                    changed = end.changed() => {
-                        if changed.is_err() {
-                            return;
-                        }
-                        links.abort_all();
-                    }
-                }
-            }
-        });
-        Self {
-            address,
-            to,
-            _tasks: tasks,
-        }
-    }
-
-    fn cut(&self) {
-        self.to.send_replace(None);
-    }
-
-    fn lead_to(&self, chain: &DevChain) {
-        self.to.send_replace(Some(chain.address()));
-    }
-
-    /// A server on the world's database that has this way only.
-    async fn server(&self, world: &World) -> Server {
-        let mut config = world.config().clone();
-        config.chain.endpoints = vec![format!("ws://{}", self.address)];
-        let server = Server::start(config, keypair(SERVER)).await.unwrap();
-        server.app.snapshots.first().await;
-        server
-    }
-}
 
 async fn at_block(server: &Server, number: u32) -> InForce {
     eventually("the snapshot of this block is in force", || async {

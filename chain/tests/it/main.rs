@@ -7,6 +7,8 @@ mod btauth;
 mod client;
 mod doctor;
 mod endpoints;
+mod faults;
+mod gateway;
 mod hyperparameters;
 mod keys;
 mod surface;

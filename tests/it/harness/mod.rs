@@ -5,12 +5,14 @@ mod http;
 mod neuron;
 pub(crate) mod samples;
 mod user;
+mod way;
 mod world;
 
 pub(crate) use database::Database;
 pub(crate) use http::{Multipart, Reply};
 pub(crate) use neuron::{MODEL, Neuron, keypair, nonce, sign, signature_text};
 pub(crate) use user::{TEXT, User, translation};
+pub(crate) use way::Way;
 pub(crate) use world::{SERVER, World, eventually, fresh_chain};
 
 /// Enough to approve, and far above the threshold.

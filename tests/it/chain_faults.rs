@@ -1,0 +1,216 @@
+//! What goes wrong with the chain and its nodes while tasks flow: none is lost, none is decided on stale stake.
+use std::time::Duration;
+
+use sqlx::AssertSqlSafe;
+use violet::server::Server;
+use violet_chain::{BlockHash, EndpointStats};
+
+use crate::harness::{GOOD, Neuron, SERVER, User, Way, World, eventually, fresh_chain, keypair, translation};
+
+/// Longer than two rounds of the workers that draw, freeze juries and settle.
+const ROUNDS: Duration = Duration::from_millis(2_300);
+
+fn endpoint(server: &Server, way: &Way) -> EndpointStats {
+    let stats = server.app.snapshots.chain_stats().unwrap();
+    let mut endpoints = stats.endpoints.into_iter();
+    endpoints.find(|endpoint| endpoint.name == way.url()).unwrap()
+}
+
+async fn followed(server: &Server, world: &World) {
+    let head = world.chain.advance(2).unwrap();
+    eventually("the new snapshot is in force", || async {
+        let latest = server.app.snapshots.latest()?;
+        (latest.snapshot.block.number >= head.number - head.number % 2).then_some(())
+    })
+    .await;
+}
+
+/// The stakes of a task's jury.
+async fn jury(world: &World, task: &str) -> Vec<i64> {
+    sqlx::query_scalar(AssertSqlSafe(format!(
+        "select stake from task_juries where task_id = '{task}' order by stake"
+    )))
+    .fetch_all(&world.db)
+    .await
+    .unwrap()
+}
+
+async fn finish(world: &World, user: &User, miner: &Neuron, validators: &[Neuron], task: &str) {
+    miner.receive(task).await;
+    miner.answer(task, "Casa").await;
+    for validator in validators {
+        validator.judge(task, |_| Some(GOOD)).await;
+    }
+    world
+        .sql("update task_open set done_at = done_at - interval '61 s' where judged_by")
+        .await;
+    assert_eq!(user.ended(task).await["status"], "approved");
+}
+
+#[tokio::test]
+async fn tasks_flow_while_nodes_fail_and_refuse() {
+    let ways = [Way::nowhere().await, Way::nowhere().await];
+    let world = World::with(|config| {
+        let node = config.chain.endpoints.remove(0);
+        for way in &ways {
+            way.lead_to_url(&node);
+            config.chain.endpoints.push(way.url());
+        }
+        config.chain.silence_seconds = 1;
+    })
+    .await;
+    let [one, two] = ways;
+    let server = &world.server;
+    let user = world.user().await;
+    let miner = world.miner(1).await;
+    let validators = world.validators().await;
+    let mut tasks = vec![user.submit(&translation(1)).await];
+
+    one.cut();
+    world.next_snapshot().await;
+    tasks.push(user.submit(&translation(1)).await);
+    assert_eq!(
+        (endpoint(server, &one).failures, endpoint(server, &two).reconnects),
+        (1, 1)
+    );
+
+    // The second breaks off, and the first refuses: until the second is back nothing is heard of the chain, and the
+    // snapshot is young enough.
+    one.refuse(429);
+    two.cut();
+    world.chain.advance(2).unwrap();
+    eventually("the first refuses", || async {
+        (endpoint(server, &one).refusals == 1).then_some(())
+    })
+    .await;
+    tasks.push(user.submit(&translation(1)).await);
+    two.lead_to(&world.chain);
+    world.next_snapshot().await;
+    assert_eq!(endpoint(server, &one).refusals, 1);
+
+    world.chain.drop_connections();
+    world.next_snapshot().await;
+    tasks.push(user.submit(&translation(1)).await);
+    for task in &tasks {
+        finish(&world, &user, &miner, &validators, task).await;
+    }
+    assert_eq!(world.count("task_open").await, 0);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn while_finality_stands_still_tasks_are_accepted_and_nothing_is_decided() {
+    let world = World::with(|config| {
+        config.chain.snapshot_limit_seconds = 6;
+        config.chain.silence_seconds = 1;
+    })
+    .await;
+    let user = world.user().await;
+    let miner = world.miner(1).await;
+    let validators = world.validators().await;
+    world.next_snapshot().await;
+    let done = user.submit(&translation(1)).await;
+    miner.answer(&done, "Casa").await;
+    validators[0].offered(&done).await;
+    let before = jury(&world, &done).await;
+
+    world.chain.stall_finality(true);
+    // Blocks that are not final change the stake; nobody may see it.
+    let richest = validators[0].hotkey();
+    world
+        .chain
+        .set_stake(1, richest.0, 90_000_000_000_000, 0)
+        .unwrap();
+    let app = &world.server.app;
+    eventually("the snapshot is too old", || async {
+        app.snapshots.current().err()
+    })
+    .await;
+    let reply = miner
+        .post("/api/v1/miner/heartbeat", &Neuron::heartbeat_body())
+        .await;
+    assert!(reply.problem(503, "/problems/unavailable").contains("too old"));
+    assert_eq!(reply.headers["retry-after"], "5");
+    // A task whose jury is not chosen yet.
+    world
+        .sql(&format!(
+            "delete from task_juries where task_id = '{done}';
+             update task_open set judged_by = false, done_at = done_at - interval '1 hour' where task_id = '{done}'"
+        ))
+        .await;
+    let waiting = user.submit_raw(&translation(1)).await.ok();
+    assert_eq!(waiting["assigned_miner_count"], 0);
+    let waiting = waiting["task_id"].as_str().unwrap();
+    tokio::time::sleep(ROUNDS).await;
+    assert_eq!(jury(&world, &done).await, Vec::<i64>::new());
+    assert_eq!(user.status(&done).await["status"], "done");
+    assert_eq!(user.status(waiting).await["status"], "pending");
+    assert_eq!(app.snapshots.chain_stats().unwrap().finalized, Some(2));
+
+    world.chain.stall_finality(false);
+    world.next_snapshot().await;
+    let after = eventually("the jury is chosen", || async {
+        Some(jury(&world, &done).await).filter(|jury| !jury.is_empty())
+    })
+    .await;
+    assert_eq!(after.len(), before.len());
+    assert_eq!(after.last(), Some(&90_000_000_000_000));
+    assert_ne!(after.last(), before.last());
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_node_of_another_chain_decides_nothing() {
+    let world = World::start().await;
+    let mut config = world.config().clone();
+    config.chain.genesis = Some(BlockHash([1; 32]));
+    let stranger = Server::start(config.clone(), keypair(SERVER)).await.unwrap();
+    tokio::time::sleep(ROUNDS).await;
+    assert!(stranger.app.snapshots.latest().is_none());
+    assert_eq!(stranger.app.snapshots.genesis(), None);
+    let reply = world.silent_miner(1).at(&stranger);
+    let reply = reply
+        .post("/api/v1/miner/heartbeat", &Neuron::heartbeat_body())
+        .await;
+    assert!(
+        reply
+            .problem(503, "/problems/unavailable")
+            .contains("no snapshot")
+    );
+    stranger.stop().await;
+
+    config.chain.genesis = Some(BlockHash(world.chain.genesis_hash()));
+    let right = Server::start(config, keypair(SERVER)).await.unwrap();
+    right.app.snapshots.first().await;
+    right.stop().await;
+
+    // The chain that a running server found is the one that it stays with.
+    let way = Way::to(&world.chain).await;
+    let server = way.server(&world).await;
+    let other = another_chain().await;
+    way.lead_to(&other);
+    other.advance(4).unwrap();
+    eventually("the other chain is refused", || async {
+        (endpoint(&server, &way).failures >= 2).then_some(())
+    })
+    .await;
+    let latest = server.app.snapshots.latest().unwrap();
+    assert_eq!(latest.snapshot.block.number, 0);
+    way.lead_to(&world.chain);
+    followed(&server, &world).await;
+    server.stop().await;
+    world.end().await;
+}
+
+/// One with another genesis.
+async fn another_chain() -> violet_devchain::DevChain {
+    let options = violet_devchain::Options {
+        block_time: Some(Duration::ZERO),
+        ..violet_devchain::Options::default()
+    };
+    let other = violet_devchain::spawn(violet_devchain::Genesis::default(), options)
+        .await
+        .unwrap();
+    assert_ne!(other.genesis_hash(), fresh_chain().await.genesis_hash());
+    other
+}
