@@ -186,6 +186,38 @@ impl DevChain {
         })
     }
 
+    /// Sets the weights of a uid on a mechanism as the chain would store them, with none of its checks.
+    pub fn set_weights(
+        &self,
+        netuid: u16,
+        mechanism: u8,
+        uid: u16,
+        weights: &[(u16, u16)],
+    ) -> Result<(), Error> {
+        self.cheat(|| cheats::set_weights(netuid, mechanism, uid, weights))
+    }
+
+    /// Runs an epoch of a subnet, due or not.
+    pub fn run_epoch(&self, netuid: u16) -> Result<(), Error> {
+        self.cheat(|| cheats::run_epoch(netuid))
+    }
+
+    /// Lets epochs run by themselves, each when it is due, or not.
+    pub fn set_epochs(&self, enabled: bool) -> Result<(), Error> {
+        self.cheat(|| {
+            cheats::set_epochs(enabled);
+            Ok(())
+        })
+    }
+
+    /// Writes any value of the state, or takes it away.
+    pub fn set_storage(&self, key: &[u8], value: Option<&[u8]>) -> Result<(), Error> {
+        self.cheat(|| {
+            cheats::set_storage(key, value);
+            Ok(())
+        })
+    }
+
     /// Sets where a registered hotkey serves, the loopback address allowed; `None` takes its axon away.
     pub fn set_axon(&self, netuid: u16, hotkey: [u8; 32], at: Option<SocketAddr>) -> Result<(), Error> {
         self.cheat(|| cheats::set_axon(netuid, &AccountId::new(hotkey), at))

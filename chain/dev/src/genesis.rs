@@ -29,6 +29,8 @@ pub struct Genesis {
     pub tao_weight: u64,
     /// The stake weight in rao below which a validator does not count.
     pub stake_threshold: u64,
+    /// Whether epochs run by themselves. If not, permits and what epochs write stay as they are set.
+    pub epochs: bool,
     pub accounts: Vec<Account>,
     pub subnets: Vec<Subnet>,
     /// Uids of a subnet are given in this order.
@@ -208,6 +210,8 @@ struct GenesisFile {
     tao_weight: u64,
     stake_threshold: u64,
     #[serde(default)]
+    epochs: bool,
+    #[serde(default)]
     accounts: Vec<AccountEntry>,
     #[serde(default)]
     subnets: Vec<SubnetEntry>,
@@ -278,6 +282,7 @@ impl GenesisFile {
             sudo: key("sudo", self.sudo)?,
             tao_weight: self.tao_weight,
             stake_threshold: self.stake_threshold,
+            epochs: self.epochs,
             accounts: accounts.collect::<Result<_, GenesisError>>()?,
             subnets: subnets.collect::<Result<_, GenesisError>>()?,
             neurons: neurons.collect::<Result<_, GenesisError>>()?,

@@ -41,6 +41,7 @@ impl Genesis {
     fn write_subnets(&self) {
         TaoWeight::<Runtime>::put(self.tao_weight);
         cheats::set_stake_threshold(self.stake_threshold);
+        cheats::set_epochs(self.epochs);
         // Root is a subnet without neurons here.
         NetworksAdded::<Runtime>::insert(0, true);
         SubnetworkN::<Runtime>::insert(0, 0);

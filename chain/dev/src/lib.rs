@@ -1,8 +1,8 @@
 //! A local subtensor for development and tests: FRAME run natively behind JSON-RPC, no wasm, no Docker.
 //!
 //! [`spawn`] starts a chain from a [`Genesis`] on the loopback address; the [`DevChain`] it gives is stopped when
-//! dropped, and has cheats for what a test cannot wait for. It keeps nothing on disk, has no peers and runs no
-//! epochs.
+//! dropped, and has cheats for what a test cannot wait for. Epochs run Yuma consensus, by themselves where the
+//! genesis says so, else when asked. It keeps nothing on disk and has no peers.
 
 mod devchain;
 mod genesis;

@@ -4,17 +4,14 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use frame_system::Pallet as System;
-
 use super::pallet::{
-    Active, Axons, BlockAtRegistration, CommitRevealWeightsEnabled, Consensus, Dividends, Emission, Event,
-    ImmunityPeriod, Incentive, IsNetworkMember, Kappa, Keys, LastUpdate, MaxAllowedUids,
-    MaxAllowedValidators, MinAllowedWeights, NetworkRegisteredAt, NetworksAdded, OwnedHotkeys, Owner,
+    Axons, CommitRevealWeightsEnabled, ImmunityPeriod, Kappa, Keys, LastEpochBlock, MaxAllowedUids,
+    MaxAllowedValidators, MechanismCountCurrent, MinAllowedWeights, NetworkRegisteredAt, NetworksAdded,
     StakeThreshold, SubnetOwner, SubnetOwnerHotkey, SubnetworkN, Tempo, TotalHotkeyAlpha, TotalNetworks,
-    Uids, ValidatorPermit, ValidatorTrust, Weights, WeightsSetRateLimit,
+    Uids, ValidatorPermit, WeightsSetRateLimit, Yuma3On,
 };
 use super::types::AxonInfo;
-use super::{AccountId, Runtime, SubtensorModule};
+use super::{AccountId, Runtime, SubtensorModule, epoch, registration, weights};
 
 /// The protocol number the Python SDK serves with.
 const AXON_PROTOCOL: u8 = 4;
@@ -28,6 +25,9 @@ pub enum CheatError {
     /// The subnet has fewer uids.
     #[error("subnet {netuid} has no uid {uid}")]
     UnknownUid { netuid: u16, uid: u16 },
+    /// The subnet has fewer mechanisms.
+    #[error("subnet {netuid} has no mechanism {mechanism}")]
+    UnknownMechanism { netuid: u16, mechanism: u8 },
     /// The hotkey has no uid on the subnet.
     #[error("the hotkey is not registered on subnet {0}")]
     NotRegistered(u16),
@@ -58,6 +58,10 @@ pub fn add_subnet(netuid: u16, tempo: u16, owner_coldkey: &AccountId, owner_hotk
     ImmunityPeriod::<Runtime>::insert(netuid, 5_000);
     WeightsSetRateLimit::<Runtime>::insert(netuid, 100);
     CommitRevealWeightsEnabled::<Runtime>::insert(netuid, false);
+    Yuma3On::<Runtime>::insert(netuid, true);
+    // Spreads the epochs of subnets over the blocks of a tempo.
+    let ahead = u64::from(netuid.checked_rem(tempo).unwrap_or_default());
+    LastEpochBlock::<Runtime>::insert(netuid, SubtensorModule::now().saturating_sub(ahead));
 }
 
 /// Gives the hotkey the next uid, as a registration on a subnet with room does.
@@ -70,16 +74,7 @@ pub fn register(netuid: u16, hotkey: &AccountId, coldkey: &AccountId) -> Result<
     if uid >= MaxAllowedUids::<Runtime>::get(netuid) {
         return Err(CheatError::Full(netuid));
     }
-    SubnetworkN::<Runtime>::insert(netuid, uid + 1);
-    Active::<Runtime>::mutate(netuid, |column| column.push(true));
-    ValidatorPermit::<Runtime>::mutate(netuid, |column| column.push(false));
-    ValidatorTrust::<Runtime>::mutate(netuid, |column| column.push(0));
-    Consensus::<Runtime>::mutate(netuid, |column| column.push(0));
-    Dividends::<Runtime>::mutate(netuid, |column| column.push(0));
-    Emission::<Runtime>::mutate(netuid, |column| column.push(0));
-    Incentive::<Runtime>::mutate(netuid, |column| column.push(0));
-    LastUpdate::<Runtime>::mutate(netuid, |column| column.push(SubtensorModule::now()));
-    occupy(netuid, uid, hotkey, coldkey);
+    registration::append(netuid, hotkey, coldkey);
     Ok(uid)
 }
 
@@ -93,26 +88,7 @@ pub fn replace(netuid: u16, uid: u16, hotkey: &AccountId, coldkey: &AccountId) -
     if Uids::<Runtime>::contains_key(netuid, hotkey) {
         return Err(CheatError::AlreadyRegistered(netuid));
     }
-    Uids::<Runtime>::remove(netuid, &old);
-    IsNetworkMember::<Runtime>::remove(&old, netuid);
-    Axons::<Runtime>::remove(netuid, &old);
-    ValidatorPermit::<Runtime>::mutate(netuid, |column| put(column, uid, false));
-    ValidatorTrust::<Runtime>::mutate(netuid, |column| put(column, uid, 0));
-    Consensus::<Runtime>::mutate(netuid, |column| put(column, uid, 0));
-    Dividends::<Runtime>::mutate(netuid, |column| put(column, uid, 0));
-    Emission::<Runtime>::mutate(netuid, |column| put(column, uid, 0));
-    Incentive::<Runtime>::mutate(netuid, |column| put(column, uid, 0));
-    LastUpdate::<Runtime>::mutate(netuid, |column| put(column, uid, SubtensorModule::now()));
-    Weights::<Runtime>::remove(netuid, uid);
-    for row in 0..SubnetworkN::<Runtime>::get(netuid) {
-        Weights::<Runtime>::mutate_exists(netuid, row, |weights| {
-            let weights = weights.iter_mut().flatten();
-            weights
-                .filter(|(to, _)| *to == uid)
-                .for_each(|(_, weight)| *weight = 0);
-        });
-    }
-    occupy(netuid, uid, hotkey, coldkey);
+    registration::take_over(netuid, uid, hotkey, coldkey);
     Ok(())
 }
 
@@ -134,6 +110,40 @@ pub fn set_permit(netuid: u16, uid: u16, permit: bool) -> Result<(), CheatError>
 /// Sets the stake weight in rao below which a validator does not count.
 pub fn set_stake_threshold(rao: u64) {
     StakeThreshold::<Runtime>::put(rao);
+}
+
+/// Sets the weights of a uid as the chain would store them, with none of its checks.
+pub fn set_weights(netuid: u16, mechanism: u8, uid: u16, weights: &[(u16, u16)]) -> Result<(), CheatError> {
+    known_uid(netuid, uid)?;
+    if mechanism >= MechanismCountCurrent::<Runtime>::get(netuid) {
+        return Err(CheatError::UnknownMechanism { netuid, mechanism });
+    }
+    let (uids, values): (Vec<u16>, Vec<u16>) = weights.iter().copied().unzip();
+    uids.iter().try_for_each(|uid| known_uid(netuid, *uid))?;
+    let index = weights::netuid_index(netuid, mechanism);
+    weights::store(index, uid, &uids, &values);
+    weights::touch(index, uid, SubtensorModule::now());
+    Ok(())
+}
+
+/// Runs an epoch of a subnet, due or not.
+pub fn run_epoch(netuid: u16) -> Result<(), CheatError> {
+    known(netuid)?;
+    epoch::run(netuid);
+    Ok(())
+}
+
+/// Lets epochs run by themselves, each when it is due, or not.
+pub fn set_epochs(enabled: bool) {
+    epoch::enable(enabled);
+}
+
+/// Writes any value of the state, or takes it away.
+pub fn set_storage(key: &[u8], value: Option<&[u8]>) {
+    match value {
+        Some(value) => sp_io::storage::set(key, value),
+        None => sp_io::storage::clear(key),
+    }
 }
 
 /// Sets where a registered hotkey serves, at any address; `None` takes the axon away.
@@ -165,22 +175,6 @@ fn axon(at: SocketAddr) -> AxonInfo {
     }
 }
 
-/// What append and replace have in common.
-fn occupy(netuid: u16, uid: u16, hotkey: &AccountId, coldkey: &AccountId) {
-    Keys::<Runtime>::insert(netuid, uid, hotkey);
-    Uids::<Runtime>::insert(netuid, hotkey, uid);
-    IsNetworkMember::<Runtime>::insert(hotkey, netuid, true);
-    BlockAtRegistration::<Runtime>::insert(netuid, uid, SubtensorModule::now());
-    // A hotkey keeps the coldkey of its first registration.
-    if !Owner::<Runtime>::contains_key(hotkey) {
-        Owner::<Runtime>::insert(hotkey, coldkey);
-        OwnedHotkeys::<Runtime>::append(coldkey, hotkey);
-        // Subtensor's nonce check lets an account without a balance sign; FRAME's asks for a reference.
-        System::<Runtime>::inc_sufficients(hotkey);
-    }
-    SubtensorModule::deposit_event(Event::NeuronRegistered(netuid, uid, hotkey.clone()));
-}
-
 fn known(netuid: u16) -> Result<(), CheatError> {
     let exists = netuid != 0 && NetworksAdded::<Runtime>::get(netuid);
     exists.then_some(()).ok_or(CheatError::UnknownSubnet(netuid))
@@ -192,8 +186,8 @@ fn known_uid(netuid: u16, uid: u16) -> Result<(), CheatError> {
     exists.then_some(()).ok_or(CheatError::UnknownUid { netuid, uid })
 }
 
-/// The columns of a subnet are as long as it has uids, because only this module writes them.
-fn put<T>(column: &mut [T], uid: u16, value: T) {
+/// The columns of a subnet are as long as it has uids, because only registrations and epochs add to them.
+pub(super) fn put<T>(column: &mut [T], uid: u16, value: T) {
     if let Some(cell) = column.get_mut(usize::from(uid)) {
         *cell = value;
     }

@@ -8,12 +8,13 @@ use codec::{Compact, Decode, Encode};
 use scale_info::TypeInfo;
 
 use super::pallet::{
-    Active, ActivityCutoffFactorMilli, Axons, BlockAtRegistration, BlocksSinceLastStep,
-    CommitRevealWeightsEnabled, Consensus, Dividends, Emission, ImmunityPeriod, Incentive, Kappa, Keys,
-    LastMechansimStepBlock, LastUpdate, MaxAllowedUids, MaxAllowedValidators, MinAllowedWeights,
-    NetworkRegisteredAt, NetworksAdded, Owner, RevealPeriodEpochs, ServingRateLimit, StakeThreshold,
-    SubnetOwner, SubnetOwnerHotkey, SubnetworkN, Tempo, TokenSymbol, ValidatorPermit, WeightsSetRateLimit,
-    WeightsVersionKey,
+    Active, ActivityCutoffFactorMilli, AlphaValues, Axons, BlockAtRegistration, BlocksSinceLastStep,
+    BondsMovingAverage, Burn, CommitRevealWeightsEnabled, Consensus, Dividends, Emission, ImmunityPeriod,
+    Incentive, Kappa, Keys, LastMechansimStepBlock, LastUpdate, LiquidAlphaOn, MaxAllowedUids,
+    MaxAllowedValidators, MaxBurn, MinAllowedWeights, MinBurn, NetworkRegisteredAt,
+    NetworkRegistrationAllowed, NetworksAdded, Owner, PendingServerEmission, PendingValidatorEmission,
+    RevealPeriodEpochs, ServingRateLimit, StakeThreshold, SubnetOwner, SubnetOwnerHotkey, SubnetworkN, Tempo,
+    TokenSymbol, ValidatorPermit, WeightsSetRateLimit, WeightsVersionKey,
 };
 use super::stake::{self, Stake};
 use super::types::{AxonInfo, ChainIdentityV2, Commitment, FixedI128, SubnetIdentityV3};
@@ -183,6 +184,7 @@ fn fill(graph: &mut SelectiveMetagraph, netuid: u16, uids: &Uids, index: u16) {
         9 => graph.last_step = Some(Compact(LastMechansimStepBlock::<Runtime>::get(netuid))),
         10 => graph.blocks_since_last_step = Some(Compact(BlocksSinceLastStep::<Runtime>::get(netuid))),
         11 => graph.subnet_emission = Some(Compact(0)),
+        18 => graph.pending_alpha_emission = Some(Compact(pending_emission(netuid))),
         23 => graph.kappa = Some(Compact(Kappa::<Runtime>::get(netuid))),
         24 => graph.min_allowed_weights = Some(Compact(MinAllowedWeights::<Runtime>::get(netuid))),
         25 => graph.max_weights_limit = Some(Compact(MAX_WEIGHTS_LIMIT)),
@@ -192,10 +194,18 @@ fn fill(graph: &mut SelectiveMetagraph, netuid: u16, uids: &Uids, index: u16) {
         29 => graph.max_validators = Some(Compact(MaxAllowedValidators::<Runtime>::get(netuid))),
         30 => graph.num_uids = Some(Compact(SubnetworkN::<Runtime>::get(netuid))),
         31 => graph.max_uids = Some(Compact(MaxAllowedUids::<Runtime>::get(netuid))),
+        32 => graph.burn = Some(Compact(Burn::<Runtime>::get(netuid))),
+        34 => graph.registration_allowed = Some(NetworkRegistrationAllowed::<Runtime>::get(netuid)),
         36 => graph.immunity_period = Some(Compact(ImmunityPeriod::<Runtime>::get(netuid))),
+        39 => graph.min_burn = Some(Compact(MinBurn::<Runtime>::get(netuid))),
+        40 => graph.max_burn = Some(Compact(MaxBurn::<Runtime>::get(netuid))),
         45 => graph.serving_rate_limit = Some(Compact(ServingRateLimit::<Runtime>::get(netuid))),
         46 => graph.commit_reveal_weights_enabled = Some(CommitRevealWeightsEnabled::<Runtime>::get(netuid)),
         47 => graph.commit_reveal_period = Some(Compact(RevealPeriodEpochs::<Runtime>::get(netuid))),
+        48 => graph.liquid_alpha_enabled = Some(LiquidAlphaOn::<Runtime>::get(netuid)),
+        49 => graph.alpha_high = Some(Compact(AlphaValues::<Runtime>::get(netuid).1)),
+        50 => graph.alpha_low = Some(Compact(AlphaValues::<Runtime>::get(netuid).0)),
+        51 => graph.bonds_moving_avg = Some(Compact(BondsMovingAverage::<Runtime>::get(netuid))),
         52 => graph.hotkeys = Some(uids.hotkeys().to_vec()),
         53 => graph.coldkeys = Some(uids.hotkeys().iter().map(Owner::<Runtime>::get).collect()),
         55 => graph.axons = Some(uids.axons()),
@@ -224,8 +234,13 @@ fn registrations(netuid: u16) -> Vec<Compact<u64>> {
         .collect()
 }
 
+fn pending_emission(netuid: u16) -> u64 {
+    let validators = PendingValidatorEmission::<Runtime>::get(netuid);
+    PendingServerEmission::<Runtime>::get(netuid).saturating_add(validators)
+}
+
 /// Blocks after which a silent uid is inactive.
-fn activity_cutoff(netuid: u16) -> u64 {
+pub fn activity_cutoff(netuid: u16) -> u64 {
     let factor = u64::from(ActivityCutoffFactorMilli::<Runtime>::get(netuid));
     (factor * u64::from(Tempo::<Runtime>::get(netuid)) / 1_000).max(1)
 }

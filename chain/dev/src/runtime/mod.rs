@@ -9,10 +9,16 @@
 )]
 
 pub(crate) mod cheats;
+pub(crate) mod epoch;
+mod errors;
 pub(crate) mod metagraph;
 pub(crate) mod pallet;
+pub(crate) mod registration;
+pub(crate) mod serving;
 pub(crate) mod stake;
 pub(crate) mod types;
+pub(crate) mod weights;
+pub(crate) mod yuma;
 
 use std::borrow::Cow;
 

@@ -4,12 +4,17 @@
 //! `u128`, and every division and product floors where the fixed-point type does, so results are equal bit by
 //! bit. Products are of a `u64` and a fraction of at most 1, so nothing overflows.
 
+use substrate_fixed::types::I64F64;
+
 use super::AccountId;
 use super::Runtime;
 use super::pallet::{ChildKeys, ParentKeys, TaoWeight, TotalHotkeyAlpha};
 
 /// Fractional bits of `U96F32`.
 const FRACTION: u32 = 32;
+
+/// The most that `I64F64` holds.
+const MAX: u64 = i64::MAX.unsigned_abs();
 
 /// A hotkey's stake weight on one subnet, in rao.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,6 +25,14 @@ pub struct Stake {
     pub tao: u64,
     /// Alpha plus weighted root stake.
     pub total: u64,
+}
+
+impl Stake {
+    /// `total` with its fraction, as an epoch takes it.
+    pub fn exact(&self, tao_weight: u64) -> I64F64 {
+        let bits = total_bits(self.alpha, self.tao, tao_weight) << (64 - FRACTION);
+        I64F64::from_bits(i128::try_from(bits).unwrap_or(i128::MAX))
+    }
 }
 
 /// Stake weight of a hotkey from the state.
@@ -68,10 +81,14 @@ fn inherited(
 
 /// Alpha plus weighted root stake; the chain's `I64F64` saturates at `i64::MAX`.
 fn total(alpha: u64, tao: u64, tao_weight: u64) -> u64 {
-    const MAX: u64 = i64::MAX.unsigned_abs();
-    let weighted = u128::from(tao.min(MAX)) * fraction(tao_weight);
-    let bits = (u128::from(alpha.min(MAX)) << FRACTION) + weighted;
+    let bits = total_bits(alpha, tao, tao_weight);
     u64::try_from(bits >> FRACTION).unwrap_or(MAX).min(MAX)
+}
+
+/// The same with 32 fractional bits, before it saturates.
+fn total_bits(alpha: u64, tao: u64, tao_weight: u64) -> u128 {
+    let weighted = u128::from(tao.min(MAX)) * fraction(tao_weight);
+    (u128::from(alpha.min(MAX)) << FRACTION) + weighted
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 
 use codec::{Compact, Decode, DecodeWithMemTracking, Encode};
 use scale_info::TypeInfo;
+use sp_core::H256;
 
 use super::AccountId;
 
@@ -53,6 +54,9 @@ pub struct ChainIdentityV2 {
     pub description: Vec<u8>,
     pub additional: Vec<u8>,
 }
+
+/// The hash of committed weights, the epoch and the block of the commit, and a number the chain no longer uses.
+pub type WeightCommit = (H256, u64, u64, u64);
 
 /// Who committed what text.
 pub type Commitment = (AccountId, Vec<Compact<u8>>);

@@ -16,6 +16,7 @@ fn error(text: &str) -> String {
 fn the_default_is_the_development_network() {
     let genesis = Genesis::default();
     assert_eq!(genesis.block_time_ms, 1_000);
+    assert!(!genesis.epochs);
     assert_eq!(genesis.sudo, key("//Alice"));
     assert_eq!(genesis.neurons.len(), 8);
     assert_eq!(genesis.subnets.len(), 1);
@@ -39,6 +40,13 @@ fn the_default_is_the_development_network() {
             .any(|account| account.account == key("//Mallory"))
     );
     assert!(!uids.contains(&key("//Mallory")));
+}
+
+#[test]
+fn epochs_are_off_unless_asked_for() {
+    assert!(!HEAD.parse::<Genesis>().unwrap().epochs);
+    let on = format!("{HEAD}epochs = true\n").parse::<Genesis>().unwrap();
+    assert!(on.epochs);
 }
 
 #[test]

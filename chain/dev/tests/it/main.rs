@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod cheats;
+mod epochs;
 mod genesis;
 mod rpc;
 mod subxt_client;

@@ -31,6 +31,10 @@ const STORAGE: &[(&str, &[&str], Option<&str>)] = &[
     ("Owner", &[B], Some(ZERO_ACCOUNT)),
     ("OwnedHotkeys", &[B], Some("00")),
     ("Weights", &[I, I], Some("00")),
+    ("Bonds", &[I, I], Some("00")),
+    ("StakeWeight", &[I], Some("00")),
+    ("ConsensusByMechanism", &[I], Some("00")),
+    ("WeightCommits", &[T, T], None),
     ("TotalHotkeyAlpha", &[B, I], Some("0000000000000000")),
     ("ParentKeys", &[B, I], Some("00")),
     ("ChildKeys", &[B, I], Some("00")),
@@ -45,11 +49,32 @@ const STORAGE: &[(&str, &[&str], Option<&str>)] = &[
     ("Tempo", &[I], Some("6801")),
     ("BlocksSinceLastStep", &[I], Some("0000000000000000")),
     ("LastMechansimStepBlock", &[I], Some("0000000000000000")),
+    ("LastEpochBlock", &[I], Some("0000000000000000")),
+    ("PendingEpochAt", &[I], Some("0000000000000000")),
+    ("SubnetEpochIndex", &[I], Some("0000000000000000")),
+    // 2, as on the main network; a chain built for fast blocks has 32.
+    ("MaxEpochsPerBlock", &[], Some("02")),
+    ("PendingServerEmission", &[I], Some("0000000000000000")),
+    ("PendingValidatorEmission", &[I], Some("0000000000000000")),
+    ("BondsMovingAverage", &[I], Some("a0bb0d0000000000")),
+    ("BondsPenalty", &[I], Some("ffff")),
+    ("LiquidAlphaOn", &[B], Some("00")),
+    ("Yuma3On", &[B], Some("00")),
+    ("AlphaValues", &[I], Some("33b366e6")),
+    ("AlphaSigmoidSteepness", &[I], Some("e803")),
     ("Kappa", &[I], Some("ff7f")),
     ("ImmunityPeriod", &[I], Some("0010")),
     ("MaxAllowedUids", &[I], Some("0001")),
     ("MaxAllowedValidators", &[I], Some("8000")),
     ("MinAllowedWeights", &[I], Some("0004")),
+    ("NetworkRegistrationAllowed", &[I], Some("01")),
+    ("Burn", &[I], Some("00e1f50500000000")),
+    ("MinBurn", &[I], Some("20a1070000000000")),
+    ("MaxBurn", &[I], Some("00e8764817000000")),
+    ("BurnHalfLife", &[I], Some("6801")),
+    ("BurnIncreaseMult", &[I], Some("0090c2f5285c8f420100000000000000")),
+    ("MinNonImmuneUids", &[I], Some("0a00")),
+    ("ImmuneOwnerUidsLimit", &[I], Some("0100")),
     ("WeightsVersionKey", &[I], Some("0000000000000000")),
     ("WeightsSetRateLimit", &[I], Some("6400000000000000")),
     ("CommitRevealWeightsEnabled", &[I], Some("01")),
@@ -58,6 +83,7 @@ const STORAGE: &[(&str, &[&str], Option<&str>)] = &[
     ("ActivityCutoffFactorMilli", &[I], Some("41360000")),
     ("ServingRateLimit", &[I], Some("3200000000000000")),
     ("MechanismCountCurrent", &[T], Some("01")),
+    ("MechanismEmissionSplit", &[T], None),
     ("TokenSymbol", &[I], Some("10f09d9c8f")),
 ];
 
@@ -69,6 +95,82 @@ const PALLETS: &[(&str, u8)] = &[
     ("SubtensorModule", 7),
     ("Utility", 11),
     ("Sudo", 12),
+];
+
+const CALLS: &[(&str, u8)] = &[
+    ("set_weights", 0),
+    ("serve_axon", 4),
+    ("burned_register", 7),
+    ("commit_weights", 96),
+    ("reveal_weights", 97),
+    ("commit_mechanism_weights", 115),
+    ("reveal_mechanism_weights", 116),
+    ("set_mechanism_weights", 119),
+];
+
+const EVENTS: &[(&str, u8)] = &[
+    ("WeightsSet", 5),
+    ("NeuronRegistered", 7),
+    ("AxonServed", 29),
+    ("WeightsCommitted", 86),
+    ("WeightsRevealed", 87),
+    ("IncentiveAlphaEmittedToMiners", 111),
+    ("EpochDeferred", 137),
+];
+
+const ERRORS: &[(&str, u8)] = &[
+    ("InvalidIpType", 1),
+    ("InvalidIpAddress", 2),
+    ("InvalidPort", 3),
+    ("HotKeyNotRegisteredInSubNet", 4),
+    ("HotKeyNotRegisteredInNetwork", 6),
+    ("NonAssociatedColdKey", 7),
+    ("NotEnoughStakeToSetWeights", 10),
+    ("NotEnoughBalanceToStake", 12),
+    ("NeuronNoValidatorPermit", 15),
+    ("WeightVecNotEqualSize", 16),
+    ("DuplicateUids", 17),
+    ("UidVecContainInvalidOne", 18),
+    ("WeightVecLengthIsLow", 19),
+    ("HotKeyAlreadyRegisteredInSubNet", 21),
+    ("SettingWeightsTooFast", 29),
+    ("IncorrectWeightVersionKey", 30),
+    ("ServingRateLimitExceeded", 31),
+    ("UidsLengthExceedUidsInSubNet", 32),
+    ("SubNetRegistrationDisabled", 37),
+    ("RegistrationNotPermittedOnRootSubnet", 42),
+    ("CanNotSetRootNetworkWeights", 47),
+    ("NoNeuronIdAvailable", 48),
+    ("NoWeightsCommitFound", 51),
+    ("InvalidRevealCommitHashNotMatch", 52),
+    ("CommitRevealEnabled", 53),
+    ("CommitRevealDisabled", 54),
+    ("MechanismDoesNotExist", 74),
+    ("SubnetNotExists", 76),
+    ("TooManyUnrevealedCommits", 77),
+    ("ExpiredWeightCommit", 78),
+    ("RevealTooEarly", 79),
+    ("CommittingWeightsTooFast", 81),
+];
+
+/// The arguments of calls, for clients that compose them by name.
+const ARGUMENTS: &[(&str, &[&str])] = &[
+    ("burned_register", &["netuid", "hotkey"]),
+    ("set_weights", &["netuid", "dests", "weights", "version_key"]),
+    (
+        "set_mechanism_weights",
+        &["netuid", "mecid", "dests", "weights", "version_key"],
+    ),
+    ("commit_weights", &["netuid", "commit_hash"]),
+    ("commit_mechanism_weights", &["netuid", "mecid", "commit_hash"]),
+    (
+        "reveal_weights",
+        &["netuid", "uids", "values", "salt", "version_key"],
+    ),
+    (
+        "reveal_mechanism_weights",
+        &["netuid", "mecid", "uids", "values", "salt", "version_key"],
+    ),
 ];
 
 const GRAPH: &[&str] = &[
@@ -200,24 +302,32 @@ async fn pallets_calls_events_and_errors_have_the_chains_indices() {
             .map(|variant| (variant.name.clone(), variant.index))
             .collect()
     };
-    assert_eq!(
-        indices(pallet.call_variants().unwrap()),
-        [("serve_axon".to_owned(), 4)]
-    );
-    let events = indices(pallet.event_variants().unwrap());
-    assert_eq!(
-        events,
-        [("NeuronRegistered".to_owned(), 7), ("AxonServed".to_owned(), 29)]
-    );
-    let errors = indices(pallet.error_variants().unwrap());
-    let expected = [
-        ("InvalidIpType", 1),
-        ("InvalidIpAddress", 2),
-        ("InvalidPort", 3),
-        ("HotKeyNotRegisteredInNetwork", 6),
-        ("ServingRateLimitExceeded", 31),
-    ];
-    assert_eq!(errors, expected.map(|(name, index)| (name.to_owned(), index)));
+    let named = |expected: &[(&str, u8)]| -> Vec<(String, u8)> {
+        expected
+            .iter()
+            .map(|(name, index)| ((*name).to_owned(), *index))
+            .collect()
+    };
+    let mut calls = indices(pallet.call_variants().unwrap());
+    calls.sort_by_key(|(_, index)| *index);
+    assert_eq!(calls, named(CALLS));
+    assert_eq!(indices(pallet.event_variants().unwrap()), named(EVENTS));
+    assert_eq!(indices(pallet.error_variants().unwrap()), named(ERRORS));
+}
+
+#[tokio::test]
+async fn calls_have_the_chains_arguments() {
+    let metadata = metadata().await;
+    let pallet = metadata.pallet_by_name("SubtensorModule").unwrap();
+    for (name, arguments) in ARGUMENTS {
+        let call = pallet.call_variant_by_name(name).expect(name);
+        let ours: Vec<&str> = call
+            .fields
+            .iter()
+            .map(|field| field.name.as_deref().unwrap())
+            .collect();
+        assert_eq!(ours, *arguments, "{name}");
+    }
 }
 
 #[tokio::test]

@@ -1,0 +1,105 @@
+//! Errors of `SubtensorModule`'s calls at the indices of the chain, which has many more.
+
+/// Imported by the pallet.
+#[frame_support::pallet_macros::pallet_section]
+mod errors {
+    #[pallet::error]
+    pub enum Error<T> {
+        /// The ip type is neither 4 nor 6.
+        #[codec(index = 1)]
+        InvalidIpType,
+        /// The address is the highest of its kind or the loopback one.
+        #[codec(index = 2)]
+        InvalidIpAddress,
+        /// The port is 0.
+        #[codec(index = 3)]
+        InvalidPort,
+        /// The hotkey has no uid to set weights from.
+        #[codec(index = 4)]
+        HotKeyNotRegisteredInSubNet,
+        /// The hotkey has no uid on the subnet.
+        #[codec(index = 6)]
+        HotKeyNotRegisteredInNetwork,
+        /// The hotkey belongs to another coldkey.
+        #[codec(index = 7)]
+        NonAssociatedColdKey,
+        /// The stake weight is below the threshold.
+        #[codec(index = 10)]
+        NotEnoughStakeToSetWeights,
+        /// The coldkey has not what a registration costs.
+        #[codec(index = 12)]
+        NotEnoughBalanceToStake,
+        /// Only a validator may set weights on others.
+        #[codec(index = 15)]
+        NeuronNoValidatorPermit,
+        /// There are not as many weights as uids.
+        #[codec(index = 16)]
+        WeightVecNotEqualSize,
+        /// A uid is named twice.
+        #[codec(index = 17)]
+        DuplicateUids,
+        /// A uid is not on the subnet.
+        #[codec(index = 18)]
+        UidVecContainInvalidOne,
+        /// There are fewer weights than the subnet asks for.
+        #[codec(index = 19)]
+        WeightVecLengthIsLow,
+        /// The hotkey has a uid on the subnet.
+        #[codec(index = 21)]
+        HotKeyAlreadyRegisteredInSubNet,
+        /// The last weights of the uid are too recent.
+        #[codec(index = 29)]
+        SettingWeightsTooFast,
+        /// The version key is below the one of the subnet.
+        #[codec(index = 30)]
+        IncorrectWeightVersionKey,
+        /// The last `serve_axon` of the hotkey is too recent.
+        #[codec(index = 31)]
+        ServingRateLimitExceeded,
+        /// There are more uids than on the subnet.
+        #[codec(index = 32)]
+        UidsLengthExceedUidsInSubNet,
+        /// The subnet takes nobody.
+        #[codec(index = 37)]
+        SubNetRegistrationDisabled,
+        /// Root takes nobody this way.
+        #[codec(index = 42)]
+        RegistrationNotPermittedOnRootSubnet,
+        /// Root takes no weights this way.
+        #[codec(index = 47)]
+        CanNotSetRootNetworkWeights,
+        /// Every uid of the subnet is taken by somebody who may stay.
+        #[codec(index = 48)]
+        NoNeuronIdAvailable,
+        /// The hotkey has nothing to reveal.
+        #[codec(index = 51)]
+        NoWeightsCommitFound,
+        /// The hotkey committed to something else.
+        #[codec(index = 52)]
+        InvalidRevealCommitHashNotMatch,
+        /// The subnet takes commits only.
+        #[codec(index = 53)]
+        CommitRevealEnabled,
+        /// The subnet takes no commits.
+        #[codec(index = 54)]
+        CommitRevealDisabled,
+        /// There is no such subnet, or it has no such mechanism.
+        #[codec(index = 74)]
+        MechanismDoesNotExist,
+        /// There is no such subnet.
+        #[codec(index = 76)]
+        SubnetNotExists,
+        /// The hotkey has ten commits to reveal.
+        #[codec(index = 77)]
+        TooManyUnrevealedCommits,
+        /// The commit could be revealed in an earlier epoch only.
+        #[codec(index = 78)]
+        ExpiredWeightCommit,
+        /// The commit can be revealed in a later epoch only.
+        #[codec(index = 79)]
+        RevealTooEarly,
+        /// The last commit or weights of the uid are too recent.
+        #[codec(index = 81)]
+        CommittingWeightsTooFast,
+    }
+}
