@@ -1,4 +1,6 @@
 //! `violet chain`: looks at a node, or runs a local chain.
+#[cfg(feature = "dev-chain")]
+use std::time::Duration;
 use std::{fmt::Write as _, io::Write as _, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Subcommand};
@@ -59,7 +61,7 @@ impl Chain {
     }
 }
 
-/// A local chain: blocks each second, gone when it stops.
+/// A local chain: blocks each second, gone when it stops unless a state file is named.
 #[cfg(feature = "dev-chain")]
 #[derive(Debug, Args)]
 pub(crate) struct Dev {
@@ -69,6 +71,18 @@ pub(crate) struct Dev {
     /// A genesis file; a subnet with 4 miners and 3 validators by default.
     #[arg(long)]
     genesis: Option<PathBuf>,
+    /// Milliseconds between blocks, instead of the genesis'; 0 makes blocks only when asked (`dev_advance`).
+    #[arg(long, value_name = "MS")]
+    block_time: Option<u64>,
+    /// The same calls make the same blocks: time goes by the count of blocks instead of the clock.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Goes on from this file if it exists, and saves the chain to it when it stops.
+    #[arg(long, value_name = "FILE")]
+    state: Option<PathBuf>,
+    /// Begins where a saved chain stopped; the file is only read.
+    #[arg(long, value_name = "FILE", conflicts_with = "genesis")]
+    fork_from: Option<PathBuf>,
 }
 
 #[cfg(feature = "dev-chain")]
@@ -80,14 +94,26 @@ impl Dev {
                 .parse()?,
             None => violet_devchain::Genesis::default(),
         };
+        let resumed = self.state.clone().filter(|file| file.exists());
+        let options = violet_devchain::Options {
+            port: self.chain_port,
+            block_time: self.block_time.map(Duration::from_millis),
+            seed: self.seed,
+            saved: resumed.or(self.fork_from),
+        };
         let stop = stop_signal()?;
-        let chain = dev_chain(genesis, self.chain_port).await?;
+        let chain = dev_chain_with(genesis, options).await?;
         print(&format!(
             "{} genesis 0x{}",
             chain.ws_url(),
             hex::encode(chain.genesis_hash())
         ));
         stop.cancelled().await;
+        if let Some(file) = &self.state {
+            // No block after the last that is saved.
+            chain.set_block_time(Duration::ZERO);
+            chain.save(file)?;
+        }
         chain.shutdown().await;
         Ok(ExitCode::SUCCESS)
     }
@@ -103,6 +129,14 @@ pub(super) async fn dev_chain(
         port,
         ..Default::default()
     };
+    dev_chain_with(genesis, options).await
+}
+
+#[cfg(feature = "dev-chain")]
+async fn dev_chain_with(
+    genesis: violet_devchain::Genesis,
+    options: violet_devchain::Options,
+) -> Result<violet_devchain::DevChain, Failure> {
     match violet_devchain::spawn(genesis, options).await {
         Err(violet_devchain::Error::Listen { address, source }) => Err(StartError::Listen {
             address: address.to_string(),

@@ -1,19 +1,22 @@
-//! A running chain as its user holds it: where it listens, how far it is, and the cheats.
+//! A running chain as its user holds it: where it listens, and that it stops.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::Deref;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sp_runtime::traits::Header as _;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
+use crate::controls::Controls;
 use crate::genesis::{Genesis, GenesisError};
-use crate::node::{BuildError, Node, StoredBlock};
-use crate::rpc::{self, Gate};
-use crate::runtime::AccountId;
-use crate::runtime::cheats::{self, CheatError};
+use crate::node::{Node, UpgradeError};
+use crate::rpc;
+use crate::runtime::cheats::CheatError;
+use crate::saved::SavedError;
 
 /// How a chain is run.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +25,11 @@ pub struct Options {
     pub port: u16,
     /// Instead of the genesis' `block_time_ms`; zero makes a block only when asked.
     pub block_time: Option<Duration>,
+    /// Time goes by the count of blocks instead of the clock, and the genesis hash depends on this, so the same
+    /// calls make the same blocks.
+    pub seed: Option<u64>,
+    /// Goes on where this saved chain stopped, instead of from the genesis. The file is only read.
+    pub saved: Option<PathBuf>,
 }
 
 /// Why a chain did not start or a cheat did nothing.
@@ -36,9 +44,21 @@ pub enum Error {
         address: SocketAddr,
         source: std::io::Error,
     },
+    /// The chain could not be saved, or a saved one not be loaded.
+    #[error(transparent)]
+    Saved(#[from] SavedError),
     /// The cheat names something that is not there.
     #[error(transparent)]
     Cheat(#[from] CheatError),
+    /// The runtime cannot become that.
+    #[error(transparent)]
+    Upgrade(#[from] UpgradeError),
+    /// Final blocks cannot be replaced.
+    #[error("{depth} blocks cannot be replaced: {open} are not final")]
+    Final { depth: u32, open: u32 },
+    /// It was never taken, or was forgotten by a revert.
+    #[error("there is no snapshot {0}")]
+    UnknownSnapshot(u64),
     /// A block could not be stored; the chain is where it was.
     #[error("could not make a block: {0}")]
     Block(String),
@@ -51,15 +71,14 @@ pub struct Head {
     pub hash: [u8; 32],
 }
 
-/// A running chain. Dropping it stops it.
+/// A running chain with its [`Controls`]. Dropping it stops it.
 pub struct DevChain {
-    node: Arc<Node>,
-    gate: Arc<Gate>,
+    controls: Arc<Controls>,
     address: SocketAddr,
     tasks: JoinSet<()>,
 }
 
-/// Starts a fresh chain from the genesis; it listens when this returns.
+/// Starts a chain from the genesis, or a saved one; it listens when this returns.
 pub async fn spawn(genesis: Genesis, options: Options) -> Result<DevChain, Error> {
     genesis.check()?;
     let wanted = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
@@ -70,38 +89,53 @@ pub async fn spawn(genesis: Genesis, options: Options) -> Result<DevChain, Error
     let listener = TcpListener::bind(wanted).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
 
-    let node = Arc::new(Node::new(&genesis));
-    let gate = Arc::new(Gate::new());
-    let mut tasks = JoinSet::new();
-    tasks.spawn(rpc::serve(
-        listener,
-        rpc::module(Arc::clone(&node)).into(),
-        Arc::clone(&gate),
-    ));
     let block_time = options
         .block_time
         .unwrap_or(Duration::from_millis(genesis.block_time_ms));
-    if !block_time.is_zero() {
-        tasks.spawn(produce(Arc::clone(&node), block_time));
-    }
+    let node = match &options.saved {
+        Some(file) => Node::load(file, options.seed)?,
+        None => Node::new(&genesis, options.seed),
+    };
+    let controls = Arc::new(Controls::new(node, block_time));
+    let mut tasks = JoinSet::new();
+    tasks.spawn(rpc::serve(
+        listener,
+        rpc::module(&controls).into(),
+        Arc::clone(&controls),
+    ));
+    tasks.spawn(produce(Arc::clone(&controls), controls.pace()));
     tracing::info!(%address, block_time_ms = block_time.as_millis(), "the dev chain is running");
     Ok(DevChain {
-        node,
-        gate,
+        controls,
         address,
         tasks,
     })
 }
 
-async fn produce(node: Arc<Node>, block_time: Duration) {
-    let mut ticks = tokio::time::interval(block_time);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    // The first tick is at once; genesis is the block of that moment.
-    ticks.tick().await;
+/// Makes blocks at the pace set, for ever.
+async fn produce(controls: Arc<Controls>, mut pace: watch::Receiver<Duration>) {
     loop {
+        let block_time = *pace.borrow_and_update();
+        let changed = async |pace: &mut watch::Receiver<Duration>| {
+            // The sender is held by the controls, and those by this task.
+            let _ = pace.changed().await;
+        };
+        if block_time.is_zero() {
+            changed(&mut pace).await;
+            continue;
+        }
+        let mut ticks = tokio::time::interval(block_time);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        // The first tick is at once; the newest block is that of this moment.
         ticks.tick().await;
-        if let Err(error) = node.build(|| Ok(())) {
-            tracing::error!(%error, "could not make a block");
+        loop {
+            tokio::select! {
+                () = changed(&mut pace) => break,
+                _ = ticks.tick() => {}
+            }
+            if let Err(error) = controls.node.build(|| Ok(())) {
+                tracing::error!(%error, "could not make a block");
+            }
         }
     }
 }
@@ -117,142 +151,23 @@ impl DevChain {
         self.address
     }
 
-    /// The hash that names the chain.
-    pub fn genesis_hash(&self) -> [u8; 32] {
-        self.node
-            .by_number(0)
-            .expect("there is always a genesis block")
-            .hash
-            .0
-    }
-
-    /// The newest block.
-    pub fn best(&self) -> Head {
-        head(&self.node.best())
-    }
-
-    /// The newest final block.
-    pub fn finalized(&self) -> Head {
-        head(&self.node.finalized())
-    }
-
     /// Stops listening and making blocks, and waits for both.
     pub async fn shutdown(mut self) {
-        self.gate.cut();
         self.tasks.shutdown().await;
-    }
-
-    /// Makes `n` blocks now and gives the newest.
-    pub fn advance(&self, n: u32) -> Result<Head, Error> {
-        for _ in 0..n {
-            self.cheat(|| Ok(()))?;
-        }
-        Ok(self.best())
-    }
-
-    // Every cheat below makes a block that holds the change, so it can be read when the method returns.
-
-    /// Sets what is staked on a hotkey, registered or not, in rao of alpha and of root TAO.
-    pub fn set_stake(
-        &self,
-        netuid: u16,
-        hotkey: [u8; 32],
-        alpha_rao: u64,
-        root_rao: u64,
-    ) -> Result<(), Error> {
-        self.cheat(|| cheats::set_stake(netuid, &AccountId::new(hotkey), alpha_rao, root_rao))
-    }
-
-    /// Gives a uid a validator permit or takes it.
-    pub fn set_permit(&self, netuid: u16, uid: u16, permit: bool) -> Result<(), Error> {
-        self.cheat(|| cheats::set_permit(netuid, uid, permit))
-    }
-
-    /// Registers a hotkey on a subnet with room and gives its uid.
-    pub fn register(&self, netuid: u16, hotkey: [u8; 32], coldkey: [u8; 32]) -> Result<u16, Error> {
-        self.cheat(|| cheats::register(netuid, &AccountId::new(hotkey), &AccountId::new(coldkey)))
-    }
-
-    /// Gives a taken uid to another hotkey, which is how a neuron is deregistered.
-    pub fn replace(&self, netuid: u16, uid: u16, hotkey: [u8; 32], coldkey: [u8; 32]) -> Result<(), Error> {
-        self.cheat(|| cheats::replace(netuid, uid, &AccountId::new(hotkey), &AccountId::new(coldkey)))
-    }
-
-    /// Sets the stake weight in rao below which a validator does not count.
-    pub fn set_stake_threshold(&self, rao: u64) -> Result<(), Error> {
-        self.cheat(|| {
-            cheats::set_stake_threshold(rao);
-            Ok(())
-        })
-    }
-
-    /// Sets the weights of a uid on a mechanism as the chain would store them, with none of its checks.
-    pub fn set_weights(
-        &self,
-        netuid: u16,
-        mechanism: u8,
-        uid: u16,
-        weights: &[(u16, u16)],
-    ) -> Result<(), Error> {
-        self.cheat(|| cheats::set_weights(netuid, mechanism, uid, weights))
-    }
-
-    /// Runs an epoch of a subnet, due or not.
-    pub fn run_epoch(&self, netuid: u16) -> Result<(), Error> {
-        self.cheat(|| cheats::run_epoch(netuid))
-    }
-
-    /// Lets epochs run by themselves, each when it is due, or not.
-    pub fn set_epochs(&self, enabled: bool) -> Result<(), Error> {
-        self.cheat(|| {
-            cheats::set_epochs(enabled);
-            Ok(())
-        })
-    }
-
-    /// Writes any value of the state, or takes it away.
-    pub fn set_storage(&self, key: &[u8], value: Option<&[u8]>) -> Result<(), Error> {
-        self.cheat(|| {
-            cheats::set_storage(key, value);
-            Ok(())
-        })
-    }
-
-    /// Sets where a registered hotkey serves, the loopback address allowed; `None` takes its axon away.
-    pub fn set_axon(&self, netuid: u16, hotkey: [u8; 32], at: Option<SocketAddr>) -> Result<(), Error> {
-        self.cheat(|| cheats::set_axon(netuid, &AccountId::new(hotkey), at))
-    }
-
-    /// While stalled, blocks go on but none becomes final. Afterwards the best one does at once, and clients
-    /// that follow final heads are told of it alone.
-    pub fn stall_finality(&self, stalled: bool) {
-        self.node.stall_finality(stalled);
-    }
-
-    /// Closes every connection; clients may connect again.
-    pub fn drop_connections(&self) {
-        self.gate.cut();
-    }
-
-    /// While refusing, closes every connection and lets no new one in.
-    pub fn refuse(&self, refusing: bool) {
-        self.gate.refuse(refusing);
-        if refusing {
-            self.gate.cut();
-        }
-    }
-
-    fn cheat<R>(&self, change: impl FnOnce() -> Result<R, CheatError>) -> Result<R, Error> {
-        self.node.build(change).map_err(|error| match error {
-            BuildError::Cheat(error) => Error::Cheat(error),
-            BuildError::Store(error) => Error::Block(error.to_string()),
-        })
     }
 }
 
-fn head(block: &StoredBlock) -> Head {
-    Head {
-        number: *block.header.number(),
-        hash: block.hash.0,
+impl Drop for DevChain {
+    fn drop(&mut self) {
+        // An open connection holds the methods, and those the controls, so it would not end by itself.
+        self.controls.gate.cut();
+    }
+}
+
+impl Deref for DevChain {
+    type Target = Controls;
+
+    fn deref(&self) -> &Controls {
+        &self.controls
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Every error names the field and, in a list, which entry it is. Nothing here touches state.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::LazyLock;
 
@@ -158,6 +158,7 @@ impl Genesis {
             }
         }
         let mut hotkeys = HashSet::new();
+        let mut uids = HashMap::new();
         for (i, neuron) in self.neurons.iter().enumerate() {
             if !subnets.contains(&neuron.netuid) {
                 let reason = format!("names subnet {}, which is not listed", neuron.netuid);
@@ -169,11 +170,9 @@ impl Genesis {
                     "is registered on the subnet before",
                 ));
             }
-            let registered = hotkeys
-                .iter()
-                .filter(|(netuid, _)| *netuid == neuron.netuid)
-                .count();
-            if registered > 256 {
+            let registered = uids.entry(neuron.netuid).or_insert(0);
+            *registered += 1;
+            if *registered > 256 {
                 return Err(refused(
                     format!("neurons[{i}]"),
                     "is the 257th of its subnet, which has 256 uids",

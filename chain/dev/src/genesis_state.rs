@@ -10,11 +10,20 @@ use crate::runtime::{AccountId, BalancesConfig, Runtime, RuntimeGenesisConfig, S
 
 /// Holds the hash of the metadata, so that a chain with another runtime has another genesis hash: clients keep
 /// metadata on disk by genesis hash and spec version.
-const METADATA_HASH_KEY: &[u8] = b":violet:metadata_hash";
+pub(crate) const METADATA_HASH_KEY: &[u8] = b":violet:metadata_hash";
+
+/// Holds the seed, so that chains with different ones have different genesis hashes.
+const SEED_KEY: &[u8] = b":violet:seed";
+
+/// The hash that names the runtime of this program.
+pub(crate) fn metadata_hash() -> [u8; 32] {
+    let metadata: Vec<u8> = Runtime::metadata().into();
+    sp_core::blake2_256(&metadata)
+}
 
 impl Genesis {
-    /// The state; the same for the same genesis and runtime.
-    pub(crate) fn storage(&self) -> Storage {
+    /// The state; the same for the same genesis, seed and runtime.
+    pub(crate) fn storage(&self, seed: Option<u64>) -> Storage {
         let balances = self
             .accounts
             .iter()
@@ -31,8 +40,10 @@ impl Genesis {
         };
         let mut storage = config.build_storage().expect("a checked genesis can be built");
         BasicExternalities::execute_with_storage(&mut storage, || {
-            let metadata: Vec<u8> = Runtime::metadata().into();
-            sp_io::storage::set(METADATA_HASH_KEY, &sp_core::blake2_256(&metadata));
+            sp_io::storage::set(METADATA_HASH_KEY, &metadata_hash());
+            if let Some(seed) = seed {
+                sp_io::storage::set(SEED_KEY, &seed.to_le_bytes());
+            }
             self.write_subnets();
         });
         storage

@@ -1,65 +1,42 @@
-//! The chain itself: blocks, the transaction pool, finality and which states are still kept.
+//! The chain itself: it makes blocks, takes transactions, and moves finality.
 //!
-//! One producer, no forks: a block extends the best one, and is final at once unless finality is stalled.
-//! Knows nothing of JSON-RPC.
+//! One producer: a block extends the best one, unless a cheat forks it, and is final at once, unless finality is
+//! stalled. Knows nothing of JSON-RPC.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use codec::{Decode as _, Encode as _};
 use sp_core::H256;
-use sp_runtime::MultiAddress;
-use sp_runtime::generic::Preamble;
 use sp_runtime::traits::{BlakeTwo256, Hash as _, Header as _};
-use sp_runtime::transaction_validity::{
-    InvalidTransaction, TransactionSource, TransactionValidity, TransactionValidityError,
-};
-use sp_state_machine::OverlayedChanges;
+use sp_runtime::transaction_validity::{TransactionSource, TransactionValidity, TransactionValidityError};
 use tokio::sync::watch;
 
 use crate::genesis::Genesis;
+use crate::making::{self, BuildError};
+use crate::pool::{Pool, Pooled};
 use crate::runtime::cheats::CheatError;
-use crate::runtime::{AccountId, BlockNumber, Executive, Header, RuntimeCall, UncheckedExtrinsic};
+use crate::runtime::upgrade::{self, Upgrade};
+use crate::runtime::{AccountId, BlockNumber, Header, UncheckedExtrinsic};
+use crate::saved::{Saved, SavedError};
 use crate::state::{Nodes, State, StateError};
+use crate::tree::{Beside, BlockError, Cursor, Following, StoredBlock, Tree};
 
-/// How many states behind the finalized one are kept.
-pub(crate) const KEPT_STATES: BlockNumber = 256;
-
-/// The newest blocks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Heads {
-    pub(crate) best: BlockNumber,
-    pub(crate) finalized: BlockNumber,
-    /// How many transactions were thrown out of the pool, so that who watches one looks again.
-    pub(crate) rejections: u64,
-}
-
-/// A block as clients see it.
-#[derive(Clone)]
-pub(crate) struct StoredBlock {
-    pub(crate) header: Header,
-    pub(crate) hash: H256,
-    pub(crate) extrinsics: Vec<Vec<u8>>,
-    /// False for a block that became final only because a later one did: subscribers are not told of it.
-    pub(crate) announced_final: bool,
-}
+/// Where the time of a seeded chain begins, in milliseconds since 1970.
+const SEEDED_START: u64 = 1_700_000_000_000;
+/// How far the time of a seeded chain moves with each block: the real chain's slot.
+const SEEDED_STEP: u64 = 12_000;
 
 /// Where a transaction is.
 pub(crate) enum TransactionState {
     Pending,
-    Included(BlockNumber, H256),
+    Included {
+        block: H256,
+        is_final: bool,
+    },
     /// It will never be included.
     Gone,
-}
-
-/// Why a state cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum BlockError {
-    #[error("Header was not found in the database: {0:?}")]
-    Unknown(H256),
-    #[error("State already discarded for {0:?}")]
-    Discarded(H256),
 }
 
 /// Why a transaction was not taken.
@@ -75,146 +52,143 @@ pub(crate) enum SubmitError {
     Check(#[from] StateError),
 }
 
-/// Why no block was made.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum BuildError {
-    #[error(transparent)]
-    Cheat(#[from] CheatError),
-    #[error("the changes of the block could not be stored")]
-    Store(#[from] StateError),
+/// Why the runtime stayed as it is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UpgradeError {
+    /// Clients keep metadata by spec version.
+    #[error("the spec version must be higher than {0}")]
+    NotNewer(u32),
+    /// Neither a storage item, nor a constant, nor a runtime API, nor a method of one.
+    #[error("the runtime has no {0} that could be withheld")]
+    NoSuchItem(String),
 }
 
 /// A chain in memory.
 pub(crate) struct Node {
     chain: Mutex<Chain>,
     nodes: Nodes,
-    heads: watch::Sender<Heads>,
+    news: watch::Sender<()>,
 }
 
 struct Chain {
-    /// By number, from genesis.
-    blocks: Vec<StoredBlock>,
-    numbers: HashMap<H256, BlockNumber>,
-    included: HashMap<H256, BlockNumber>,
-    finalized: BlockNumber,
+    tree: Tree,
+    pool: Pool,
     finality_stalled: bool,
-    /// The oldest block whose state is kept.
-    oldest_state: BlockNumber,
-    /// Milliseconds since 1970 of the best block.
+    /// Milliseconds since 1970 of the newest block, on whatever fork it is.
     timestamp: u64,
-    pool: Vec<Pooled>,
-    rejections: u64,
-}
-
-#[derive(Clone)]
-struct Pooled {
-    hash: H256,
-    bytes: Vec<u8>,
-}
-
-/// What became of a transaction that was tried.
-enum Applied {
-    Included,
-    Later,
-    Never(TransactionValidityError),
+    /// Time goes by the count of blocks and not by the clock.
+    seeded: bool,
 }
 
 impl Node {
-    pub(crate) fn new(genesis: &Genesis) -> Self {
+    pub(crate) fn new(genesis: &Genesis, seed: Option<u64>) -> Self {
         let nodes = Nodes::default();
-        let state_root = nodes.genesis(&genesis.storage());
+        let state_root = nodes.genesis(&genesis.storage(seed));
         let extrinsics_root = BlakeTwo256::ordered_trie_root(Vec::new(), crate::state::STATE_VERSION);
         let header = Header::new(0, extrinsics_root, state_root, H256::zero(), Default::default());
-        let hash = header.hash();
         let block = StoredBlock {
+            hash: header.hash(),
             header,
-            hash,
             extrinsics: Vec::new(),
-            announced_final: true,
         };
+        let timestamp = seed.map_or(0, |_| SEEDED_START);
+        Self::with(Tree::new(nodes.clone(), vec![block], 0), nodes, timestamp, seed)
+    }
+
+    /// Goes on where a saved chain stopped.
+    pub(crate) fn load(file: &Path, seed: Option<u64>) -> Result<Self, SavedError> {
+        let saved = Saved::read(file)?;
+        let nodes = Nodes::default();
+        let (blocks, finalized, timestamp) = saved.restore(&nodes)?;
+        let tree = Tree::new(nodes.clone(), blocks, finalized);
+        Ok(Self::with(tree, nodes, timestamp, seed))
+    }
+
+    fn with(tree: Tree, nodes: Nodes, timestamp: u64, seed: Option<u64>) -> Self {
+        let mut pool = Pool::default();
+        for block in tree.best_chain() {
+            pool.adopt(block);
+        }
         let chain = Chain {
-            blocks: vec![block],
-            numbers: HashMap::from([(hash, 0)]),
-            included: HashMap::new(),
-            finalized: 0,
+            tree,
+            pool,
             finality_stalled: false,
-            oldest_state: 0,
-            timestamp: 0,
-            pool: Vec::new(),
-            rejections: 0,
+            timestamp,
+            seeded: seed.is_some(),
         };
-        let heads = watch::Sender::new(chain.heads());
         Self {
             chain: Mutex::new(chain),
             nodes,
-            heads,
+            news: watch::Sender::new(()),
         }
     }
 
-    /// The newest blocks, and word of newer ones.
-    pub(crate) fn heads(&self) -> watch::Receiver<Heads> {
-        self.heads.subscribe()
-    }
-
-    pub(crate) fn best(&self) -> StoredBlock {
-        self.chain().best().clone()
-    }
-
-    pub(crate) fn finalized(&self) -> StoredBlock {
+    /// Writes the best chain and its state to a file.
+    pub(crate) fn save(&self, file: &Path) -> Result<(), SavedError> {
         let chain = self.chain();
-        chain.blocks[chain.finalized as usize].clone()
+        let state = self.nodes.at(*chain.tree.best().header.state_root());
+        let blocks = chain.tree.best_chain();
+        let saved = Saved::new(blocks, chain.tree.finalized().number(), chain.timestamp, &state)?;
+        drop(chain);
+        saved.write(file)
     }
 
-    pub(crate) fn by_number(&self, number: BlockNumber) -> Option<StoredBlock> {
-        self.chain().blocks.get(number as usize).cloned()
+    /// Word of new heads and of transactions that left the pool.
+    pub(crate) fn news(&self) -> watch::Receiver<()> {
+        self.news.subscribe()
     }
 
-    pub(crate) fn by_hash(&self, hash: H256) -> Option<StoredBlock> {
-        let chain = self.chain();
-        chain
-            .numbers
-            .get(&hash)
-            .map(|number| chain.blocks[*number as usize].clone())
+    pub(crate) fn best(&self) -> Arc<StoredBlock> {
+        Arc::clone(self.chain().tree.best())
+    }
+
+    pub(crate) fn finalized(&self) -> Arc<StoredBlock> {
+        Arc::clone(self.chain().tree.finalized())
+    }
+
+    pub(crate) fn by_number(&self, number: BlockNumber) -> Option<Arc<StoredBlock>> {
+        self.chain().tree.by_number(number).cloned()
+    }
+
+    pub(crate) fn by_hash(&self, hash: H256) -> Option<Arc<StoredBlock>> {
+        self.chain().tree.by_hash(hash).cloned()
     }
 
     /// The state after the block, the best one by default.
     pub(crate) fn state(&self, hash: Option<H256>) -> Result<State, BlockError> {
-        let chain = self.chain();
-        let number = match hash {
-            Some(hash) => *chain.numbers.get(&hash).ok_or(BlockError::Unknown(hash))?,
-            None => chain.best_number(),
-        };
-        let block = &chain.blocks[number as usize];
-        if number < chain.oldest_state {
-            return Err(BlockError::Discarded(block.hash));
-        }
-        Ok(self.nodes.at(*block.header.state_root()))
+        self.chain().tree.state(hash)
+    }
+
+    /// The head now, and the place after it.
+    pub(crate) fn cursor(&self, following: Following) -> (Arc<StoredBlock>, Cursor) {
+        self.chain().tree.cursor(following)
+    }
+
+    /// The heads since the cursor, which moves on.
+    pub(crate) fn heads_since(&self, cursor: &mut Cursor) -> Vec<Arc<StoredBlock>> {
+        self.chain().tree.news(cursor)
     }
 
     pub(crate) fn pending(&self) -> Vec<Vec<u8>> {
-        self.chain()
-            .pool
-            .iter()
-            .map(|pooled| pooled.bytes.clone())
-            .collect()
+        let chain = self.chain();
+        let waiting = chain.pool.waiting.iter();
+        waiting.map(|pooled| pooled.bytes.clone()).collect()
     }
 
     /// How many transactions of the account are waiting.
     pub(crate) fn pending_of(&self, account: &AccountId) -> u32 {
-        let chain = self.chain();
-        let of_account = |pooled: &&Pooled| {
-            let extrinsic = UncheckedExtrinsic::decode(&mut pooled.bytes.as_slice());
-            let preamble = extrinsic.map(|extrinsic| extrinsic.preamble);
-            matches!(preamble, Ok(Preamble::Signed(MultiAddress::Id(id), _, _)) if id == *account)
-        };
-        u32::try_from(chain.pool.iter().filter(of_account).count()).unwrap_or(u32::MAX)
+        self.chain().pool.waiting_of(account)
     }
 
     pub(crate) fn transaction(&self, hash: H256) -> TransactionState {
         let chain = self.chain();
-        if let Some(number) = chain.included.get(&hash) {
-            TransactionState::Included(*number, chain.blocks[*number as usize].hash)
-        } else if chain.pool.iter().any(|pooled| pooled.hash == hash) {
+        let block = chain.pool.block_of(hash);
+        if let Some(block) = block.and_then(|block| chain.tree.by_hash(block)) {
+            TransactionState::Included {
+                block: block.hash,
+                is_final: block.number() <= chain.tree.finalized().number(),
+            }
+        } else if chain.pool.waits(hash) {
             TransactionState::Pending
         } else {
             TransactionState::Gone
@@ -227,88 +201,116 @@ impl Node {
             UncheckedExtrinsic::decode(&mut bytes.as_slice()).map_err(SubmitError::Undecodable)?;
         let hash = BlakeTwo256::hash(&bytes);
         let mut chain = self.chain();
-        if chain.included.contains_key(&hash) || chain.pool.iter().any(|pooled| pooled.hash == hash) {
+        if chain.pool.knows(hash) {
             return Err(SubmitError::Known(hash));
         }
-        let best = chain.best();
+        let best = chain.tree.best();
         let state = self.nodes.at(*best.header.state_root());
         let arguments = (TransactionSource::External, extrinsic, best.hash).encode();
         let answer = state.call("TaggedTransactionQueue_validate_transaction", &arguments)?;
         let validity = TransactionValidity::decode(&mut answer.as_slice())
             .expect("the answer is encoded by the same runtime");
         validity.map_err(SubmitError::Invalid)?;
-        chain.pool.push(Pooled { hash, bytes });
+        chain.pool.waiting.push(Pooled { hash, bytes });
         Ok(hash)
+    }
+
+    /// Makes a block that holds `change` and then what is in the pool. An error of `change` makes none.
+    pub(crate) fn build<R>(&self, change: impl FnOnce() -> Result<R, CheatError>) -> Result<R, BuildError> {
+        let mut chain = self.chain();
+        let parent = Arc::clone(chain.tree.best());
+        let state = self.nodes.at(*parent.header.state_root());
+        let timestamp = chain.next_timestamp();
+        let made = making::make(&state, &parent, timestamp, chain.pool.waiting.clone(), change)?;
+        let difference = self.nodes.commit(made.changes);
+        chain.timestamp = timestamp;
+        chain.pool.waiting = made.later;
+        let switch = chain.tree.import(made.block, difference, true);
+        chain.pool.follow(&switch);
+        chain.finalize();
+        self.news.send_replace(());
+        Ok(made.result)
+    }
+
+    /// Makes empty blocks beside the newest `depth`, one more than those, so that they become the best chain.
+    /// Gives how many could be replaced if finality forbids so many.
+    pub(crate) fn reorganize(&self, depth: u32) -> Result<Result<(), u32>, BuildError> {
+        let mut chain = self.chain();
+        let best = chain.tree.best().number();
+        let open = best - chain.tree.finalized().number();
+        if depth == 0 || depth > open {
+            return Ok(Err(open));
+        }
+        let parent = chain.tree.by_number(best - depth).cloned();
+        let mut parent = parent.expect("the best chain has all numbers up to its head");
+        for left in (0..=depth).rev() {
+            let state = self.nodes.at(*parent.header.state_root());
+            let timestamp = chain.next_timestamp();
+            let made = making::make(&state, &parent, timestamp, Vec::new(), || Ok(()))?;
+            chain.timestamp = timestamp;
+            let (hash, difference) = (made.block.hash, self.nodes.commit(made.changes));
+            let switch = chain.tree.import(made.block, difference, left == 0);
+            chain.pool.follow(&switch);
+            parent = Arc::clone(chain.tree.by_hash(hash).expect("it was imported"));
+        }
+        chain.finalize();
+        self.news.send_replace(());
+        Ok(Ok(()))
     }
 
     /// Lets finality stand still, or catch up.
     pub(crate) fn stall_finality(&self, stalled: bool) {
         let mut chain = self.chain();
         chain.finality_stalled = stalled;
-        self.finalize(&mut chain);
-        self.heads.send_replace(chain.heads());
+        chain.finalize();
+        self.news.send_replace(());
     }
 
-    /// Makes a block that holds `change` and then what is in the pool. An error of `change` makes none.
-    pub(crate) fn build<R>(&self, change: impl FnOnce() -> Result<R, CheatError>) -> Result<R, BuildError> {
+    /// Keeps the states of so many blocks behind the finalized one, from now on.
+    pub(crate) fn keep_states(&self, count: u32) {
+        self.chain().tree.keep_states(count);
+    }
+
+    /// Remembers the chain and its pool.
+    pub(crate) fn snapshot(&self) -> u64 {
         let mut chain = self.chain();
-        let parent = chain.best().clone();
-        let number = *parent.header.number() + 1;
-        let timestamp = now().max(chain.timestamp + 1);
-        let pool = chain.pool.clone();
-
-        let state = self.nodes.at(*parent.header.state_root());
-        let mut overlay = OverlayedChanges::default();
-        let made = state.run(&mut overlay, || {
-            let header = Header::new(
-                number,
-                H256::zero(),
-                H256::zero(),
-                parent.hash,
-                Default::default(),
-            );
-            Executive::initialize_block(&header);
-            let result = change()?;
-            let mut extrinsics = vec![set_timestamp(timestamp)];
-            let outcome = apply_all(pool, &mut extrinsics);
-            Ok::<_, CheatError>((result, extrinsics, outcome, Executive::finalize_block()))
-        });
-        let (result, extrinsics, outcome, header) = made?;
-        let (root, nodes) = state.changes(&mut overlay)?;
-        debug_assert_eq!(root, *header.state_root(), "the header commits to the state");
-        self.nodes.commit(number, nodes);
-
-        let hash = header.hash();
-        tracing::debug!(number, %hash, extrinsics = extrinsics.len(), "made a block");
-        chain.timestamp = timestamp;
-        chain.rejections += outcome.rejected;
-        chain.pool = outcome.later;
-        chain
-            .included
-            .extend(outcome.included.iter().map(|transaction| (*transaction, number)));
-        chain.numbers.insert(hash, number);
-        chain.blocks.push(StoredBlock {
-            header,
-            hash,
-            extrinsics,
-            announced_final: false,
-        });
-        self.finalize(&mut chain);
-        self.heads.send_replace(chain.heads());
-        Ok(result)
+        let beside = Beside {
+            pool: chain.pool.waiting.clone(),
+            timestamp: chain.timestamp,
+        };
+        chain.tree.snapshot(beside)
     }
 
-    fn finalize(&self, chain: &mut Chain) {
-        let best = chain.best_number();
-        if chain.finality_stalled || chain.finalized == best {
-            return;
+    /// Makes the chain and its pool what they were. `false` if there is no such snapshot.
+    pub(crate) fn revert(&self, id: u64) -> bool {
+        let mut chain = self.chain();
+        let Some((switch, beside)) = chain.tree.revert(id) else {
+            return false;
+        };
+        chain.pool.follow(&switch);
+        chain.pool.waiting = beside.pool;
+        chain.timestamp = beside.timestamp;
+        self.news.send_replace(());
+        true
+    }
+
+    /// Makes a block from which on the runtime has another version and lacks some items.
+    pub(crate) fn upgrade(&self, upgrade: &Upgrade) -> Result<Result<(), UpgradeError>, BuildError> {
+        let state = self.state(None).expect("the best block has its state");
+        let mut overlay = Default::default();
+        let (now, items) = state.run(&mut overlay, || (Upgrade::current(), upgrade::items()));
+        let spec_version = now.map_or(crate::SPEC_VERSION, |now| now.spec_version);
+        if upgrade.spec_version <= spec_version {
+            return Ok(Err(UpgradeError::NotNewer(spec_version)));
         }
-        chain.finalized = best;
-        chain.blocks[best as usize].announced_final = true;
-        while chain.oldest_state + KEPT_STATES < chain.finalized {
-            chain.oldest_state += 1;
-            self.nodes.prune(chain.oldest_state);
+        if let Some(unknown) = upgrade.withheld.iter().find(|name| !items.contains(*name)) {
+            return Ok(Err(UpgradeError::NoSuchItem(unknown.clone())));
         }
+        let enact = || {
+            upgrade.enact();
+            Ok(())
+        };
+        self.build(enact).map(Ok)
     }
 
     fn chain(&self) -> MutexGuard<'_, Chain> {
@@ -317,89 +319,20 @@ impl Node {
 }
 
 impl Chain {
-    fn best(&self) -> &StoredBlock {
-        self.blocks.last().expect("there is always a genesis block")
-    }
-
-    fn best_number(&self) -> BlockNumber {
-        *self.best().header.number()
-    }
-
-    fn heads(&self) -> Heads {
-        Heads {
-            best: self.best_number(),
-            finalized: self.finalized,
-            rejections: self.rejections,
+    /// Later than all blocks before, so no two blocks are the same.
+    fn next_timestamp(&self) -> u64 {
+        if self.seeded {
+            self.timestamp + SEEDED_STEP
+        } else {
+            now().max(self.timestamp + 1)
         }
     }
-}
 
-/// What became of the pool.
-#[derive(Default)]
-struct Outcome {
-    included: Vec<H256>,
-    later: Vec<Pooled>,
-    rejected: u64,
-}
-
-/// Tries the pool until nothing more fits, so that nonces may have come in any order.
-fn apply_all(mut pool: Vec<Pooled>, extrinsics: &mut Vec<Vec<u8>>) -> Outcome {
-    let mut outcome = Outcome::default();
-    loop {
-        let before = outcome.included.len();
-        for pooled in std::mem::take(&mut pool) {
-            match apply(&pooled.bytes) {
-                Applied::Included => {
-                    outcome.included.push(pooled.hash);
-                    extrinsics.push(pooled.bytes);
-                }
-                Applied::Later => pool.push(pooled),
-                Applied::Never(reason) => {
-                    tracing::debug!(hash = %pooled.hash, ?reason, "dropped a transaction");
-                    outcome.rejected += 1;
-                }
-            }
-        }
-        if outcome.included.len() == before {
-            outcome.later = pool;
-            return outcome;
+    fn finalize(&mut self) {
+        if !self.finality_stalled {
+            self.tree.finalize();
         }
     }
-}
-
-fn apply(bytes: &[u8]) -> Applied {
-    let Ok(extrinsic) = UncheckedExtrinsic::decode(&mut &*bytes) else {
-        return Applied::Never(InvalidTransaction::Call.into());
-    };
-    sp_io::storage::start_transaction();
-    match Executive::apply_extrinsic(extrinsic) {
-        Ok(_) => {
-            sp_io::storage::commit_transaction();
-            Applied::Included
-        }
-        Err(error) => {
-            sp_io::storage::rollback_transaction();
-            match error {
-                TransactionValidityError::Invalid(
-                    InvalidTransaction::Future | InvalidTransaction::ExhaustsResources,
-                ) => Applied::Later,
-                error => Applied::Never(error),
-            }
-        }
-    }
-}
-
-/// Applies the one inherent and gives its bytes.
-fn set_timestamp(timestamp: u64) -> Vec<u8> {
-    let call = RuntimeCall::Timestamp(pallet_timestamp::Call::set { now: timestamp });
-    let extrinsic = UncheckedExtrinsic::new_bare(call);
-    let bytes = extrinsic.encode();
-    let applied = Executive::apply_extrinsic(extrinsic);
-    debug_assert!(
-        matches!(applied, Ok(Ok(()))),
-        "the timestamp moves on: {applied:?}"
-    );
-    bytes
 }
 
 fn now() -> u64 {
@@ -410,10 +343,11 @@ fn now() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tree::KEPT_STATES;
 
     #[test]
     fn pruning_keeps_what_kept_states_need_and_no_more() {
-        let node = Node::new(&Genesis::default());
+        let node = Node::new(&Genesis::default(), None);
         for _ in 0..KEPT_STATES + 40 {
             node.build(|| Ok(())).unwrap();
         }
@@ -425,7 +359,7 @@ mod tests {
         // `BlockHash` grows by an entry a block, so a little growth is right.
         assert!(grown < settled + 1_000, "{settled} nodes became {grown}");
 
-        let best = node.best().header.number;
+        let best = node.best().number();
         for number in [best - KEPT_STATES, best - 100, best] {
             let block = node.by_number(number).unwrap();
             let state = node.state(Some(block.hash)).unwrap();
@@ -441,7 +375,7 @@ mod tests {
 
     #[test]
     fn states_since_finality_stalled_are_kept() {
-        let node = Node::new(&Genesis::default());
+        let node = Node::new(&Genesis::default(), None);
         node.stall_finality(true);
         for _ in 0..KEPT_STATES + 10 {
             node.build(|| Ok(())).unwrap();
@@ -454,22 +388,62 @@ mod tests {
 
     #[test]
     fn a_change_that_fails_leaves_no_trace() {
-        let node = Node::new(&Genesis::default());
+        let node = Node::new(&Genesis::default(), None);
         let before = node.nodes.len();
         let failed = node.build(|| -> Result<(), _> {
             crate::runtime::cheats::set_stake_threshold(1);
             Err(CheatError::UnknownSubnet(9))
         });
         assert!(failed.is_err());
-        assert_eq!((node.heads().borrow().best, node.nodes.len()), (0, before));
+        assert_eq!((node.best().number(), node.nodes.len()), (0, before));
     }
 
     #[test]
     fn headers_commit_to_their_extrinsics() {
-        let node = Node::new(&Genesis::default());
+        let node = Node::new(&Genesis::default(), None);
         node.build(|| Ok(())).unwrap();
         let block = node.best();
-        let root = BlakeTwo256::ordered_trie_root(block.extrinsics, sp_core::storage::StateVersion::V0);
+        let root =
+            BlakeTwo256::ordered_trie_root(block.extrinsics.clone(), sp_core::storage::StateVersion::V0);
         assert_eq!(root, block.header.extrinsics_root);
+    }
+
+    #[test]
+    fn snapshots_and_forks_leave_no_nodes_behind() {
+        let node = Node::new(&Genesis::default(), Some(1));
+        node.keep_states(0);
+        let set = |rao| {
+            let change = || {
+                crate::runtime::cheats::set_stake_threshold(rao);
+                Ok(())
+            };
+            node.build(change).unwrap();
+        };
+        let straight = {
+            let other = Node::new(&Genesis::default(), Some(1));
+            other.keep_states(0);
+            for _ in 0..8 {
+                other.build(|| Ok(())).unwrap();
+            }
+            other.nodes.len()
+        };
+        for _ in 0..3 {
+            node.build(|| Ok(())).unwrap();
+        }
+        let id = node.snapshot();
+        node.stall_finality(true);
+        (1..=3).for_each(set);
+        assert_eq!(node.reorganize(4).unwrap(), Err(3));
+        assert_eq!(node.reorganize(0).unwrap(), Err(3));
+        assert_eq!(node.reorganize(2).unwrap(), Ok(()));
+        node.stall_finality(false);
+        (1..=3).for_each(set);
+        assert!(node.nodes.len() > straight, "the snapshot holds on to its states");
+        assert!(node.revert(id));
+        assert!(!node.revert(id), "a snapshot is used up");
+        for _ in 0..5 {
+            node.build(|| Ok(())).unwrap();
+        }
+        assert_eq!((node.best().number(), node.nodes.len()), (8, straight));
     }
 }

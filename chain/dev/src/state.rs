@@ -3,7 +3,7 @@
 //! A block's state is a root hash; blocks share the nodes they have in common. Runs the runtime over a view,
 //! but knows no blocks: who may be discarded is decided by the node.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -15,25 +15,32 @@ use sp_state_machine::{
     TrieBackend, TrieBackendBuilder, TrieBackendStorage,
 };
 
-use crate::runtime::{self, BlockNumber};
+use crate::runtime::upgrade;
 
 /// The state version of the runtime's `system_version` 1.
 pub(crate) const STATE_VERSION: StateVersion = StateVersion::V1;
+
+/// A key and its value.
+pub(crate) type Pair = (Vec<u8>, Vec<u8>);
 
 /// The node of an empty trie; it is never stored.
 const EMPTY_NODE: &[u8] = &[0];
 
 /// Trie nodes by prefixed hash, shared by all blocks.
 #[derive(Clone, Default)]
-pub(crate) struct Nodes(Arc<RwLock<Inner>>);
+pub(crate) struct Nodes(Arc<RwLock<HashMap<Arc<[u8]>, Node>>>);
 
+struct Node {
+    bytes: DBValue,
+    /// How many of the kept blocks brought the node in, less the removals that are settled.
+    holders: u32,
+}
+
+/// The nodes a block's state has and its parent's has not, and the other way round.
 #[derive(Default)]
-struct Inner {
-    nodes: HashMap<Vec<u8>, DBValue>,
-    /// The block that no longer has a node which its parent had.
-    removed_at: HashMap<Vec<u8>, BlockNumber>,
-    /// The same, by block.
-    removed_by: HashMap<BlockNumber, HashSet<Vec<u8>>>,
+pub(crate) struct Difference {
+    added: Vec<Arc<[u8]>>,
+    removed: Vec<Arc<[u8]>>,
 }
 
 impl Nodes {
@@ -49,44 +56,53 @@ impl Nodes {
         let (root, nodes) = empty
             .build()
             .full_storage_root(top, children.into_iter(), STATE_VERSION);
-        self.commit(0, nodes);
+        self.commit(nodes);
         root
     }
 
-    /// Stores what a block added and remembers what it removed.
-    pub(crate) fn commit(&self, number: BlockNumber, mut changes: BackendTransaction<BlakeTwo256>) {
-        let mut guard = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let inner = &mut *guard;
-        for (key, (node, count)) in changes.drain() {
+    /// Stores what a block added. What it removed stays until the block's [`Difference`] is settled.
+    pub(crate) fn commit(&self, mut changes: BackendTransaction<BlakeTwo256>) -> Difference {
+        let mut nodes = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut difference = Difference::default();
+        for (key, (bytes, count)) in changes.drain() {
+            let key: Arc<[u8]> = key.into();
             if count > 0 {
-                // A node that comes back within the window outlives its removal.
-                if let Some(block) = inner.removed_at.remove(&key)
-                    && let Some(removed) = inner.removed_by.get_mut(&block)
-                {
-                    removed.remove(&key);
-                }
-                inner.nodes.insert(key, node);
+                let node = nodes.entry(Arc::clone(&key));
+                node.or_insert(Node { bytes, holders: 0 }).holders += 1;
+                difference.added.push(key);
             } else if count < 0 {
-                inner.removed_by.entry(number).or_default().insert(key.clone());
-                inner.removed_at.insert(key, number);
+                difference.removed.push(key);
             }
         }
+        difference
     }
 
-    /// Drops the nodes that blocks before `number` had and it has not, given that their states are not needed.
-    pub(crate) fn prune(&self, number: BlockNumber) {
-        let mut guard = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let inner = &mut *guard;
-        for key in inner.removed_by.remove(&number).into_iter().flatten() {
-            inner.removed_at.remove(&key);
-            inner.nodes.remove(&key);
+    /// Drops what a block removed, given that its parent's state and those of its siblings are not needed.
+    pub(crate) fn settle(&self, difference: &Difference) {
+        self.release(&difference.removed);
+    }
+
+    /// Drops what a block added, given that its state and those of its descendants are not needed.
+    pub(crate) fn undo(&self, difference: &Difference) {
+        self.release(&difference.added);
+    }
+
+    fn release(&self, keys: &[Arc<[u8]>]) {
+        let mut nodes = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        for key in keys {
+            if let Some(node) = nodes.get_mut(key) {
+                node.holders -= 1;
+                if node.holders == 0 {
+                    nodes.remove(key);
+                }
+            }
         }
     }
 
     /// How many nodes are stored.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).nodes.len()
+        self.0.read().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// The state with the root.
@@ -107,9 +123,8 @@ impl TrieBackendStorage<BlakeTwo256> for Nodes {
             .0
             .read()
             .unwrap_or_else(PoisonError::into_inner)
-            .nodes
-            .get(&key)
-            .cloned())
+            .get(key.as_slice())
+            .map(|node| node.bytes.clone()))
     }
 }
 
@@ -159,10 +174,19 @@ impl State {
         Ok(proof.into_iter_nodes().collect())
     }
 
+    /// Every key with its value, in order.
+    pub(crate) fn pairs(&self) -> Result<Vec<Pair>, StateError> {
+        let pairs = self
+            .backend
+            .pairs(IterArgs::default())
+            .map_err(StateError::Unreadable)?;
+        pairs.collect::<Result<_, _>>().map_err(StateError::Unreadable)
+    }
+
     /// Calls a runtime API and forgets what it changed.
     pub(crate) fn call(&self, method: &str, arguments: &[u8]) -> Result<Vec<u8>, StateError> {
         let mut overlay = OverlayedChanges::default();
-        let call = || self.run(&mut overlay, || runtime::api::dispatch(method, arguments));
+        let call = || self.run(&mut overlay, || upgrade::dispatch(method, arguments));
         match catch_unwind(AssertUnwindSafe(call)) {
             Ok(Some(answer)) => Ok(answer),
             Ok(None) => Err(StateError::UnknownMethod(method.to_owned())),

@@ -40,7 +40,7 @@ async fn submit_and_watch(
     node: Arc<Node>,
 ) -> Result<(), SubscriptionError> {
     // Before the submission, or the block that holds the extrinsic could go by unseen.
-    let mut heads = node.heads();
+    let mut news = node.news();
     let submitted = Arguments::of(&params)
         .bytes()
         .and_then(|bytes| node.submit(bytes).map_err(ErrorObjectOwned::from));
@@ -53,25 +53,35 @@ async fn submit_and_watch(
     };
     let sink = pending.accept().await?;
     tell(&sink, json!("ready")).await?;
-    let mut told_of_inclusion = false;
+    let mut told: Option<H256> = None;
     loop {
-        let finalized = heads.borrow_and_update().finalized;
-        match node.transaction(hash) {
-            TransactionState::Pending => {}
-            TransactionState::Gone => return tell(&sink, json!("invalid")).await,
-            TransactionState::Included(number, block) => {
-                if !told_of_inclusion {
-                    tell(&sink, json!({ "inBlock": block })).await?;
-                    told_of_inclusion = true;
-                }
-                if number <= finalized {
-                    return tell(&sink, json!({ "finalized": block })).await;
-                }
+        let state = node.transaction(hash);
+        let holder = match &state {
+            TransactionState::Included { block, .. } => Some(*block),
+            TransactionState::Pending | TransactionState::Gone => None,
+        };
+        if told != holder {
+            if let Some(block) = told {
+                tell(&sink, json!({ "retracted": block })).await?;
             }
+            if let Some(block) = holder {
+                tell(&sink, json!({ "inBlock": block })).await?;
+            }
+            told = holder;
+        }
+        match state {
+            TransactionState::Pending | TransactionState::Included { is_final: false, .. } => {}
+            TransactionState::Included {
+                block,
+                is_final: true,
+            } => {
+                return tell(&sink, json!({ "finalized": block })).await;
+            }
+            TransactionState::Gone => return tell(&sink, json!("invalid")).await,
         }
         tokio::select! {
             () = sink.closed() => return Ok(()),
-            changed = heads.changed() => changed?,
+            changed = news.changed() => changed?,
         }
     }
 }

@@ -8,17 +8,59 @@ use jsonrpsee::{PendingSubscriptionSink, RpcModule, SubscriptionMessage};
 use serde_json::{Value, json};
 
 use super::{Answer, Arguments, INVALID_PARAMS, refusal, to_hex};
-use crate::node::{Heads, Node};
+use crate::controls::Controls;
+use crate::node::Node;
+use crate::tree::Following;
 
-/// Which head a subscription follows.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Following {
-    Best,
-    Finalized,
-}
+/// A subscription with its notification and its end, the other names of both, and what it follows.
+type Heads = (
+    [&'static str; 3],
+    &'static [&'static str],
+    &'static [&'static str],
+    Following,
+);
 
-pub(super) fn register(module: &mut RpcModule<Node>) -> Result<(), RegisterMethodError> {
-    module.register_method("chain_getBlockHash", |params, node, _| block_hash(&params, node))?;
+const HEADS: [Heads; 3] = [
+    (
+        [
+            "chain_subscribeNewHeads",
+            "chain_newHead",
+            "chain_unsubscribeNewHeads",
+        ],
+        &["chain_subscribeNewHead", "subscribe_newHead"],
+        &["chain_unsubscribeNewHead", "unsubscribe_newHead"],
+        Following::Best,
+    ),
+    (
+        [
+            "chain_subscribeAllHeads",
+            "chain_allHead",
+            "chain_unsubscribeAllHeads",
+        ],
+        &[],
+        &[],
+        Following::All,
+    ),
+    (
+        [
+            "chain_subscribeFinalizedHeads",
+            "chain_finalizedHead",
+            "chain_unsubscribeFinalizedHeads",
+        ],
+        &["chain_subscribeFinalisedHeads"],
+        &["chain_unsubscribeFinalisedHeads"],
+        Following::Finalized,
+    ),
+];
+
+pub(super) fn register(
+    module: &mut RpcModule<Node>,
+    controls: &Arc<Controls>,
+) -> Result<(), RegisterMethodError> {
+    let shared = Arc::clone(controls);
+    module.register_method("chain_getBlockHash", move |params, _, _| {
+        block_hash(&params, &shared)
+    })?;
     module.register_alias("chain_getHead", "chain_getBlockHash")?;
     module.register_method("chain_getHeader", |params, node, _| header(&params, node))?;
     module.register_method("chain_getBlock", |params, node, _| block(&params, node))?;
@@ -26,51 +68,37 @@ pub(super) fn register(module: &mut RpcModule<Node>) -> Result<(), RegisterMetho
         Answer::Ok(json!(node.finalized().hash))
     })?;
     module.register_alias("chain_getFinalisedHead", "chain_getFinalizedHead")?;
-    for (subscribe, notification, unsubscribe, following) in [
-        (
-            "chain_subscribeNewHeads",
-            "chain_newHead",
-            "chain_unsubscribeNewHeads",
-            Following::Best,
-        ),
-        // Without forks, all heads are the best ones.
-        (
-            "chain_subscribeAllHeads",
-            "chain_allHead",
-            "chain_unsubscribeAllHeads",
-            Following::Best,
-        ),
-        (
-            "chain_subscribeFinalizedHeads",
-            "chain_finalizedHead",
-            "chain_unsubscribeFinalizedHeads",
-            Following::Finalized,
-        ),
-    ] {
+    for ([subscribe, notification, unsubscribe], aliases, end_aliases, following) in HEADS {
         module.register_subscription(
             subscribe,
             notification,
             unsubscribe,
             move |_, pending, node, _| follow(pending, node, following),
         )?;
+        for alias in aliases {
+            module.register_alias(alias, subscribe)?;
+        }
+        for alias in end_aliases {
+            module.register_alias(alias, unsubscribe)?;
+        }
     }
     Ok(())
 }
 
 /// The hash of the best block, of one number or of a list of them.
-fn block_hash(params: &Params<'_>, node: &Node) -> Answer {
+fn block_hash(params: &Params<'_>, controls: &Controls) -> Answer {
     match Arguments::of(params).optional::<Value>()? {
-        None => Ok(json!(node.best().hash)),
+        None => Ok(json!(controls.node.best().hash)),
         Some(Value::Array(numbers)) => numbers
             .iter()
-            .map(|number| block_hash_at(number, node))
+            .map(|number| block_hash_at(number, controls))
             .collect::<Result<Vec<_>, _>>()
             .map(Value::from),
-        Some(number) => block_hash_at(&number, node),
+        Some(number) => block_hash_at(&number, controls),
     }
 }
 
-fn block_hash_at(number: &Value, node: &Node) -> Answer {
+fn block_hash_at(number: &Value, controls: &Controls) -> Answer {
     let number = match number {
         Value::Number(number) => number.as_u64(),
         Value::String(text) => match text.strip_prefix("0x") {
@@ -80,9 +108,12 @@ fn block_hash_at(number: &Value, node: &Node) -> Answer {
         _ => None,
     };
     let number = number.ok_or_else(|| refusal(INVALID_PARAMS, "a block number is a number or hex"))?;
+    if let (0, Some(claimed)) = (number, controls.claimed_genesis()) {
+        return Ok(json!(claimed));
+    }
     let block = u32::try_from(number)
         .ok()
-        .and_then(|number| node.by_number(number));
+        .and_then(|number| controls.node.by_number(number));
     Ok(json!(block.map(|block| block.hash)))
 }
 
@@ -91,7 +122,7 @@ fn header(params: &Params<'_>, node: &Node) -> Answer {
         Some(hash) => node.by_hash(hash),
         None => Some(node.best()),
     };
-    Ok(json!(block.map(|block| block.header)))
+    Ok(json!(block.map(|block| json!(block.header))))
 }
 
 fn block(params: &Params<'_>, node: &Node) -> Answer {
@@ -105,35 +136,25 @@ fn block(params: &Params<'_>, node: &Node) -> Answer {
     })))
 }
 
-/// Sends the current header at once and then each newer one, none left out but those that became final only
-/// because a later one did.
+/// Sends the current header at once and then each newer one.
 async fn follow(
     pending: PendingSubscriptionSink,
     node: Arc<Node>,
     following: Following,
 ) -> Result<(), SubscriptionError> {
-    let number = |heads: &Heads| match following {
-        Following::Best => heads.best,
-        Following::Finalized => heads.finalized,
-    };
-    let mut heads = node.heads();
+    let mut news = node.news();
+    let (head, mut cursor) = node.cursor(following);
     let sink = pending.accept().await?;
-    let mut next = number(&heads.borrow_and_update());
+    let mut heads = vec![head];
     loop {
-        let newest = number(&heads.borrow_and_update());
-        while next <= newest {
-            let block = node.by_number(next).expect("blocks up to a head are stored");
-            next += 1;
-            if following == Following::Finalized && !block.announced_final {
-                continue;
-            }
-            let message =
-                SubscriptionMessage::new(sink.method_name(), sink.subscription_id(), &block.header)?;
+        for head in heads {
+            let message = SubscriptionMessage::new(sink.method_name(), sink.subscription_id(), &head.header)?;
             sink.send(message).await?;
         }
         tokio::select! {
             () = sink.closed() => return Ok(()),
-            changed = heads.changed() => changed?,
+            changed = news.changed() => changed?,
         }
+        heads = node.heads_since(&mut cursor);
     }
 }

@@ -1,9 +1,13 @@
-//! The JSON-RPC face: the legacy methods of a Substrate node, no more, so that clients stay on them.
+//! The JSON-RPC face: the legacy methods of a Substrate node, no newer ones, so that clients stay on them; and the
+//! cheats.
 //!
-//! Every method decodes, asks the node and encodes. Nothing here changes the chain but a submitted extrinsic.
+//! Every method decodes, asks the node and encodes. Nothing here changes the chain but a submitted extrinsic and a
+//! cheat.
 
 mod author;
 mod chain;
+mod dev;
+mod payment;
 mod server;
 mod state;
 mod system;
@@ -17,9 +21,12 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use sp_core::H256;
 
-use crate::node::{BlockError, Node};
+use crate::controls::Controls;
+use crate::node::Node;
 use crate::state::StateError;
+use crate::tree::BlockError;
 
+pub use server::Refusal;
 pub(crate) use server::{Gate, serve};
 
 /// What a method answers.
@@ -30,15 +37,17 @@ const CLIENT_ERROR: i32 = 4003;
 /// JSON-RPC's code for parameters that are none.
 const INVALID_PARAMS: i32 = -32602;
 
-/// All methods over a node.
-pub(crate) fn module(node: Arc<Node>) -> RpcModule<Node> {
-    let mut module = RpcModule::from_arc(node);
-    register(&mut module).expect("no two methods have one name");
+/// All methods over a chain.
+pub(crate) fn module(controls: &Arc<Controls>) -> RpcModule<Node> {
+    let mut module = RpcModule::from_arc(Arc::clone(&controls.node));
+    register(&mut module, controls).expect("no two methods have one name");
     module
 }
 
-fn register(module: &mut RpcModule<Node>) -> Result<(), RegisterMethodError> {
-    chain::register(module)?;
+fn register(module: &mut RpcModule<Node>, controls: &Arc<Controls>) -> Result<(), RegisterMethodError> {
+    chain::register(module, controls)?;
+    dev::register(module, controls)?;
+    payment::register(module)?;
     state::register(module)?;
     author::register(module)?;
     system::register(module)?;

@@ -16,6 +16,12 @@ pub(super) fn register(module: &mut RpcModule<Node>) -> Result<(), RegisterMetho
     module.register_method("system_properties", |_, _, _| {
         Answer::Ok(json!({ "ss58Format": 42, "tokenDecimals": 9, "tokenSymbol": "TAO" }))
     })?;
+    module.register_method("system_nodeRoles", |_, _, _| Answer::Ok(json!(["Authority"])))?;
+    module.register_method("system_peers", |_, _, _| Answer::Ok(json!([])))?;
+    module.register_method("system_syncState", |_, node, _| {
+        let best = node.best().number();
+        Answer::Ok(json!({ "startingBlock": 0, "currentBlock": best, "highestBlock": best }))
+    })?;
     module.register_method("system_health", |_, _, _| {
         Answer::Ok(json!({ "peers": 0, "isSyncing": false, "shouldHavePeers": false }))
     })?;

@@ -287,7 +287,7 @@ mod tests {
             epochs: true,
             ..Genesis::default()
         };
-        BasicExternalities::execute_with_storage(&mut genesis.storage(), test);
+        BasicExternalities::execute_with_storage(&mut genesis.storage(None), test);
     }
 
     /// Begins the blocks up to the number.
@@ -323,7 +323,7 @@ mod tests {
 
     #[test]
     fn epochs_that_are_off_run_when_asked() {
-        BasicExternalities::execute_with_storage(&mut Genesis::default().storage(), || {
+        BasicExternalities::execute_with_storage(&mut Genesis::default().storage(None), || {
             up_to(40);
             assert_eq!(epochs(1), 0);
             run(1);

@@ -17,6 +17,7 @@ pub(crate) mod registration;
 pub(crate) mod serving;
 pub(crate) mod stake;
 pub(crate) mod types;
+pub(crate) mod upgrade;
 pub(crate) mod weights;
 pub(crate) mod yuma;
 
@@ -94,7 +95,6 @@ construct_runtime!(
 );
 
 parameter_types! {
-    pub const Version: RuntimeVersion = VERSION;
     pub BlockWeights: frame_system::limits::BlockWeights =
         frame_system::limits::BlockWeights::with_sensible_defaults(
             Weight::from_parts(4_000_000_000_000, u64::MAX),
@@ -118,7 +118,7 @@ impl frame_system::Config for Runtime {
     type MaxConsumers = ConstU32<16>;
     type Nonce = Nonce;
     type SS58Prefix = ConstU16<42>;
-    type Version = Version;
+    type Version = upgrade::Version;
 }
 
 impl pallet_timestamp::Config for Runtime {
@@ -176,7 +176,7 @@ sp_api::decl_runtime_apis! {
 impl_runtime_apis! {
     impl sp_api::Core<Block> for Runtime {
         fn version() -> RuntimeVersion {
-            VERSION
+            <upgrade::Version as sp_core::Get<RuntimeVersion>>::get()
         }
         fn execute_block(block: Block) {
             Executive::execute_block(block);

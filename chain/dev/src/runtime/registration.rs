@@ -250,7 +250,7 @@ mod tests {
 
     /// Runs over the development network at block 10 000, where nobody is immune any more.
     fn at_block_10_000(test: impl FnOnce()) {
-        let mut storage = Genesis::default().storage();
+        let mut storage = Genesis::default().storage(None);
         BasicExternalities::execute_with_storage(&mut storage, || {
             Chain::set_block_number(10_000);
             test();

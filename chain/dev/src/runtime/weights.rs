@@ -274,7 +274,7 @@ mod tests {
 
     /// Runs over the development network at block 1000. Validators have the uids 4 to 6, the owner 7.
     fn at_block_1000(test: impl FnOnce()) {
-        let mut storage = Genesis::default().storage();
+        let mut storage = Genesis::default().storage(None);
         BasicExternalities::execute_with_storage(&mut storage, || {
             System::set_block_number(1_000);
             test();

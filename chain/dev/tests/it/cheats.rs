@@ -224,6 +224,7 @@ async fn a_chain_stops_when_dropped_or_shut_down() {
     let options = Options {
         port: address.port(),
         block_time: Some(Duration::ZERO),
+        ..Options::default()
     };
     let chain = spawn(Genesis::default(), options.clone()).await.unwrap();
     let client = connect(&chain).await;

@@ -4,11 +4,15 @@
 
 mod cheats;
 mod epochs;
+mod faults;
+mod forks;
 mod genesis;
+mod methods;
 mod rpc;
+mod saved;
 mod subxt_client;
-
 mod surface;
+mod upgrades;
 
 use std::time::Duration;
 
@@ -17,6 +21,7 @@ use jsonrpsee::core::client::ClientT as _;
 use jsonrpsee::rpc_params;
 use jsonrpsee::ws_client::{WsClient, WsClientBuilder};
 use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use violet_devchain::{DevChain, Genesis, Options, public_key, spawn};
 
 /// 1 alpha or 1 TAO in rao.
@@ -29,10 +34,37 @@ async fn manual() -> DevChain {
         Options {
             port: 0,
             block_time: Some(Duration::ZERO),
+            ..Options::default()
         },
     )
     .await
     .unwrap()
+}
+
+/// A plain HTTP request; gives the answer with its head.
+async fn post(chain: &DevChain, body: &Value) -> String {
+    let body = body.to_string();
+    let request = format!(
+        "POST / HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        chain.address(),
+        body.len()
+    );
+    let mut stream = tokio::net::TcpStream::connect(chain.address()).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+/// Does it until it is so, for five seconds.
+async fn eventually(mut check: impl AsyncFnMut() -> bool) {
+    for _ in 0..500 {
+        if check().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("it did not come about");
 }
 
 async fn connect(chain: &DevChain) -> WsClient {

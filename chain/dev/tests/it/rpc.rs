@@ -11,10 +11,9 @@ use sp_core::H256;
 use sp_runtime::generic::Header;
 use sp_runtime::traits::BlakeTwo256;
 use sp_state_machine::{StorageProof, read_proof_check};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use violet_devchain::{Genesis, Options, spawn};
 
-use crate::{UNIT, ask, bytes, connect, hex0x, key, manual, snapshot, subnetwork_n};
+use crate::{UNIT, ask, bytes, connect, hex0x, key, manual, post, snapshot, subnetwork_n};
 
 type ChainHeader = Header<u32, BlakeTwo256>;
 
@@ -73,6 +72,7 @@ async fn a_block_is_made_every_interval() {
     let options = Options {
         port: 0,
         block_time: Some(Duration::from_millis(20)),
+        ..Options::default()
     };
     let chain = spawn(Genesis::default(), options).await.unwrap();
     let client = connect(&chain).await;
@@ -351,15 +351,20 @@ async fn batches_and_plain_http_are_served() {
     let answers = client.batch_request::<Value>(batch).await.unwrap();
     assert_eq!(answers.num_successful_calls(), 2);
 
-    let body = r#"{"jsonrpc":"2.0","id":1,"method":"system_name","params":[]}"#;
-    let request = format!(
-        "POST / HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-        chain.address(),
-        body.len()
-    );
-    let mut stream = tokio::net::TcpStream::connect(chain.address()).await.unwrap();
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
+    let call = |id: u32, method: &str| json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": [] });
+    let answer = post(&chain, &call(1, "system_name")).await;
     assert!(answer.contains("Violet devchain"), "{answer}");
+    let answer = post(
+        &chain,
+        &json!([
+            call(1, "system_name"),
+            call(2, "no_such"),
+            call(3, "chain_getHead")
+        ]),
+    )
+    .await;
+    let answers: Vec<Value> = serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap();
+    assert_eq!(answers[0]["result"], json!("Violet devchain"));
+    assert_eq!(answers[1]["error"]["code"], json!(-32601));
+    assert_eq!(answers[2]["result"], json!(hex0x(chain.best().hash)));
 }

@@ -35,7 +35,7 @@ struct Axon {
     port: u16,
 }
 
-struct Signer(sr25519::Pair);
+pub(crate) struct Signer(sr25519::Pair);
 
 impl subxt::tx::Signer<SubstrateConfig> for Signer {
     fn account_id(&self) -> AccountId32 {
@@ -47,11 +47,11 @@ impl subxt::tx::Signer<SubstrateConfig> for Signer {
     }
 }
 
-fn signer(uri: &str) -> Signer {
+pub(crate) fn signer(uri: &str) -> Signer {
     Signer(sr25519::Pair::from_string(uri, None).unwrap())
 }
 
-async fn client(chain: &DevChain) -> OnlineClient<SubstrateConfig> {
+pub(crate) async fn client(chain: &DevChain) -> OnlineClient<SubstrateConfig> {
     OnlineClient::from_insecure_url(chain.ws_url()).await.unwrap()
 }
 
@@ -62,6 +62,7 @@ async fn quick() -> DevChain {
         Options {
             port: 0,
             block_time: Some(Duration::from_millis(20)),
+            ..Options::default()
         },
     )
     .await
@@ -69,9 +70,9 @@ async fn quick() -> DevChain {
 }
 
 /// Netuid, version, ip, port, kind of ip, protocol and two placeholders.
-type ServeAxon = subxt::tx::DynamicPayload<(u16, u32, u128, u16, u8, u8, u8, u8)>;
+pub(crate) type ServeAxon = subxt::tx::DynamicPayload<(u16, u32, u128, u16, u8, u8, u8, u8)>;
 
-fn serve_axon(ip: u128, port: u16) -> ServeAxon {
+pub(crate) fn serve_axon(ip: u128, port: u16) -> ServeAxon {
     dynamic::transaction("SubtensorModule", "serve_axon", (1, 1, ip, port, 4, 4, 0, 0))
 }
 
