@@ -16,8 +16,8 @@ use crate::{
     telemetry, workers,
 };
 
-/// Connections of the group writers: accepting has two, answers, evaluations and nonces one each.
-const WRITERS: u32 = 5;
+/// Connections of the group writers: submissions, answers, evaluations and nonces have one each.
+const WRITERS: u32 = 4;
 /// How long a request waits for a connection to the database.
 const CONNECTION_PATIENCE: Duration = Duration::from_secs(5);
 

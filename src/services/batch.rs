@@ -1,10 +1,10 @@
 //! Group commit: a writer takes whatever has queued since its last commit and writes it in one transaction.
 //!
 //! There is no timer: one request alone waits for nobody.
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, time::Duration};
 
 use futures_util::FutureExt as _;
-use tokio::sync::{Mutex, mpsc, mpsc::error::TrySendError, oneshot};
+use tokio::sync::{mpsc, mpsc::error::TrySendError, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result};
@@ -23,17 +23,7 @@ pub struct Batcher<T, R> {
 /// The side that the writer takes them from.
 #[derive(Debug)]
 pub struct Inbox<T, R> {
-    receiver: Arc<Mutex<mpsc::Receiver<Waiting<T, R>>>>,
-}
-
-impl<T, R> Inbox<T, R> {
-    /// For a second writer, which prepares its batch while the first one's is on its way.
-    #[must_use]
-    pub fn shared(&self) -> Self {
-        Self {
-            receiver: Arc::clone(&self.receiver),
-        }
-    }
+    receiver: mpsc::Receiver<Waiting<T, R>>,
 }
 
 /// Writes one batch.
@@ -56,12 +46,7 @@ pub trait Write: Send + 'static {
 /// A queue of at most `capacity` waiting writes.
 pub fn queue<T, R>(capacity: usize) -> (Batcher<T, R>, Inbox<T, R>) {
     let (sender, receiver) = mpsc::channel(capacity);
-    (
-        Batcher { sender },
-        Inbox {
-            receiver: Arc::new(Mutex::new(receiver)),
-        },
-    )
+    (Batcher { sender }, Inbox { receiver })
 }
 
 impl<T, R> Batcher<T, R> {
@@ -116,19 +101,16 @@ fn stopping() -> Error {
 
 impl<T: Send + Sync + 'static, R: Send + 'static> Inbox<T, R> {
     /// Writes batches until `stop`, then what is still waiting.
-    pub async fn run<W: Write<Item = T, Answer = R>>(self, mut writer: W, stop: CancellationToken) {
+    pub async fn run<W: Write<Item = T, Answer = R>>(mut self, mut writer: W, stop: CancellationToken) {
         let mut waiting = Vec::with_capacity(LARGEST);
         let mut closed = false;
         loop {
-            let received = {
-                let mut receiver = self.receiver.lock().await;
-                tokio::select! {
-                    received = receiver.recv_many(&mut waiting, LARGEST) => received,
-                    () = stop.cancelled(), if !closed => {
-                        receiver.close();
-                        closed = true;
-                        continue;
-                    }
+            let received = tokio::select! {
+                received = self.receiver.recv_many(&mut waiting, LARGEST) => received,
+                () = stop.cancelled(), if !closed => {
+                    self.receiver.close();
+                    closed = true;
+                    continue;
                 }
             };
             if received == 0 {

@@ -28,11 +28,6 @@ pub fn start_writers(app: &App, inboxes: Inboxes, tracker: &TaskTracker, stop: &
         sights,
         outbox,
     } = inboxes;
-    tracker.spawn(
-        accepting
-            .shared()
-            .run(accepting::Writer { app: app.clone() }, stop.clone()),
-    );
     tracker.spawn(accepting.run(accepting::Writer { app: app.clone() }, stop.clone()));
     tracker.spawn(answering.run(answering::Writer { app: app.clone() }, stop.clone()));
     tracker.spawn(evaluating.run(evaluating::Writer { app: app.clone() }, stop.clone()));
