@@ -1,13 +1,20 @@
 //! `violet chain`: looks at a node, or runs a local chain.
 #[cfg(feature = "dev-chain")]
 use std::time::Duration;
-use std::{fmt::Write as _, io::Write as _, path::PathBuf, process::ExitCode};
+use std::{
+    fmt::Write as _,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{Args, Subcommand};
 use violet_chain::{
     Client, Hyperparameters, Mismatch, NetUid, Snapshot,
     surface::{Surface, Way},
 };
+
+use crate::config::Config;
 
 #[cfg(feature = "dev-chain")]
 use super::stop_signal;
@@ -32,31 +39,30 @@ pub(crate) enum Chain {
 
 #[derive(Debug, Args)]
 struct Endpoint {
-    /// WebSocket address of a node.
-    #[arg(
-        long = "subtensor.chain_endpoint",
-        visible_alias = "url",
-        alias = "endpoint",
-        default_value = "ws://127.0.0.1:9944"
-    )]
-    endpoint: String,
+    /// WebSocket address of a node; those of the settings by default (`chain.endpoints`).
+    #[arg(long = "subtensor.chain_endpoint", visible_alias = "url", alias = "endpoint")]
+    endpoint: Option<String>,
 }
 
 impl Endpoint {
-    async fn connect(&self) -> Result<Client, Failure> {
-        Ok(Client::connect(std::slice::from_ref(&self.endpoint)).await?)
+    async fn connect(&self, config: Option<&Path>) -> Result<Client, Failure> {
+        let endpoints = match &self.endpoint {
+            Some(endpoint) => vec![endpoint.clone()],
+            None => Config::load(config)?.chain.endpoints,
+        };
+        Ok(Client::connect(&endpoints).await?)
     }
 }
 
 impl Chain {
-    pub(super) async fn run(self) -> Result<ExitCode, Failure> {
+    pub(super) async fn run(self, config: Option<&Path>) -> Result<ExitCode, Failure> {
         match self {
             #[cfg(feature = "dev-chain")]
             Self::Dev(dev) => dev.run().await,
-            Self::Metagraph(metagraph) => metagraph.run().await,
-            Self::Hyperparameters(hyper) => hyper.run().await,
-            Self::Doctor(doctor) => doctor.run().await,
-            Self::Metadata(metadata) => metadata.run().await,
+            Self::Metagraph(metagraph) => metagraph.run(config).await,
+            Self::Hyperparameters(hyper) => hyper.run(config).await,
+            Self::Doctor(doctor) => doctor.run(config).await,
+            Self::Metadata(metadata) => metadata.run(config).await,
         }
     }
 }
@@ -168,8 +174,8 @@ pub(crate) struct Metagraph {
 }
 
 impl Metagraph {
-    async fn run(self) -> Result<ExitCode, Failure> {
-        let client = self.endpoint.connect().await?;
+    async fn run(self, config: Option<&Path>) -> Result<ExitCode, Failure> {
+        let client = self.endpoint.connect(config).await?;
         let head = client.finalized().await?;
         let netuid = NetUid(self.netuid);
         let (mut snapshot, way) = client.snapshot_and_way(netuid, head).await?;
@@ -264,8 +270,8 @@ pub(crate) struct Hyper {
 }
 
 impl Hyper {
-    async fn run(self) -> Result<ExitCode, Failure> {
-        let client = self.endpoint.connect().await?;
+    async fn run(self, config: Option<&Path>) -> Result<ExitCode, Failure> {
+        let client = self.endpoint.connect(config).await?;
         let head = client.finalized().await?;
         let read = client.hyperparameters(NetUid(self.netuid), head).await?;
         print(&if self.json {
@@ -328,13 +334,13 @@ pub(crate) struct Doctor {
 }
 
 impl Doctor {
-    async fn run(self) -> Result<ExitCode, Failure> {
+    async fn run(self, config: Option<&Path>) -> Result<ExitCode, Failure> {
         let surface = Surface::bundled();
         let report = if let Some(file) = &self.metadata {
             let bytes = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
             surface.check_metadata(&bytes)?
         } else {
-            let client = self.endpoint.connect().await?;
+            let client = self.endpoint.connect(config).await?;
             let head = client.finalized().await?;
             surface.check(&client, head).await?
         };
@@ -362,8 +368,8 @@ pub(crate) struct Metadata {
 }
 
 impl Metadata {
-    async fn run(self) -> Result<ExitCode, Failure> {
-        let client = self.endpoint.connect().await?;
+    async fn run(self, config: Option<&Path>) -> Result<ExitCode, Failure> {
+        let client = self.endpoint.connect(config).await?;
         let bytes = client.metadata(client.finalized().await?).await?;
         std::fs::write(&self.output, &bytes)
             .map_err(|error| format!("{}: {error}", self.output.display()))?;

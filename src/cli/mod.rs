@@ -96,7 +96,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Serve(serve) => serve.run(config).await,
         Command::Miner(miner) => miner.run().await,
         Command::Validator(validator) => validator.run().await,
-        Command::Chain(chain) => chain.run().await,
+        Command::Chain(chain) => chain.run(config).await,
         Command::Audit(audit) => audit.run(),
         Command::Migrate => upkeep::migrate(config).await,
         Command::Openapi => {

@@ -140,6 +140,13 @@ async fn collect(
             *received = Some(file);
             continue;
         }
+        if part.file_name().is_some() {
+            let detail = format!(
+                "the file of the form must be given under this name, not as {name:?}",
+                name = name.unwrap_or_default()
+            );
+            return Err(Error::invalid(rules.field, detail).into());
+        }
         let mut value = Vec::new();
         loop {
             tap.open(limit);

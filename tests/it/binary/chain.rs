@@ -78,6 +78,12 @@ async fn doctor_and_metagraph_read_a_node() {
         err.ends_with("the stake of all 8 neurons is what storage says\n"),
         "{err}"
     );
+    // Without an address it is that of the settings.
+    let settings = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(settings.path(), format!("[chain]\nendpoints = [{url:?}]\n")).unwrap();
+    let file = settings.path().to_str().unwrap();
+    let (code, of_settings, _) = run(&["--config", file, "chain", "metagraph", "--json"]).await;
+    assert_eq!(code, Some(0), "{of_settings}");
     let (code, out, _) = run(&["chain", "metagraph", "--url", &url, "--mechanism", "0"]).await;
     assert_eq!((code, out.lines().count()), (Some(0), 10), "{out}");
     let (code, _, err) = run(&["chain", "metagraph", "--url", &url, "--mechanism", "1"]).await;

@@ -368,3 +368,17 @@ async fn a_refused_task_leaves_no_file() {
     assert_eq!(world.count("files").await, 1);
     world.end().await;
 }
+
+#[tokio::test]
+async fn a_file_under_another_name_is_told_where_it_belongs() {
+    let (world, user) = world_with_a_miner().await;
+    let form = Multipart::new().file("file", "a.wav", &samples::wav(200_000));
+    let reply = Reply::to(form.put(transcribe(&user))).await;
+    let detail = reply.problem(422, "/problems/invalid-value");
+    assert!(
+        detail.starts_with("audio_file: ") && detail.contains("\"file\""),
+        "{detail}"
+    );
+    assert_nothing_stays(&world).await;
+    world.end().await;
+}
