@@ -1,6 +1,8 @@
 //! The one error an operation returns. It knows nothing of HTTP.
 use std::{sync::Arc, time::Duration};
 
+pub use violet_chain::Causes;
+
 /// What an operation may answer instead of a result. Texts address the caller, name the thing and the remedy.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the messages say it")]
@@ -107,27 +109,5 @@ impl<T> OnConstraint<T> for Result<T, sqlx::Error> {
             Some(violated) if violated == name => error,
             _ => e.into(),
         })
-    }
-}
-
-/// An error with its causes, for logs and for people: `Display` alone shows only the outermost.
-#[derive(Debug)]
-pub struct Causes<'a>(pub &'a (dyn std::error::Error + 'static));
-
-impl std::fmt::Display for Causes<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut said = self.0.to_string();
-        f.write_str(&said)?;
-        let mut cause = self.0.source();
-        while let Some(source) = cause {
-            let next = source.to_string();
-            // Some errors repeat their cause in their own text.
-            if !said.ends_with(&next) {
-                write!(f, ": {next}")?;
-            }
-            said = next;
-            cause = source.source();
-        }
-        Ok(())
     }
 }

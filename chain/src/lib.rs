@@ -4,6 +4,7 @@
 //! subxt is in its interface. It reads the chain by name from the live metadata and refuses to guess.
 
 pub mod btauth;
+mod causes;
 mod client;
 mod endpoint;
 mod error;
@@ -22,6 +23,7 @@ pub mod surface;
 pub mod types;
 pub mod wallet;
 
+pub use causes::Causes;
 pub use client::{Client, Options};
 pub use error::{Error, Source};
 pub use heads::FinalizedHeads;

@@ -3,8 +3,6 @@
 //! They speak to the server over HTTP only, as anybody's neurons would, and hold no privilege over others.
 //! Nothing here reads the environment or the chain: the caller gives the keys and the server's address.
 
-/// What an error says in a log.
-mod causes;
 /// The signed requests.
 pub mod client;
 /// Engines: an input becomes an output.

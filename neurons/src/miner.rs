@@ -10,9 +10,8 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-use violet_chain::{Keypair, Uid};
+use violet_chain::{Causes, Keypair, Uid};
 
-use crate::causes::Causes;
 use crate::client::{Backoff, ClientError, FetchError, Fetched, Fetcher, ServerClient};
 use crate::engines::{Catalogue, Engine, EngineError, Output, Speech};
 use crate::signing::{NotCanonical, answer_digest, answer_message};

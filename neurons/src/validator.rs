@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
-use violet_chain::Keypair;
+use violet_chain::{Causes, Keypair};
 
-use crate::causes::Causes;
 use crate::client::{ClientError, ServerClient};
 use crate::engines::Catalogue;
 use crate::judge::Judge;

@@ -11,8 +11,8 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::causes::Causes;
 use crate::client::{Backoff, ClientError, LONG_POLL};
+use violet_chain::Causes;
 
 /// The pause before the next poll when the last one came back at once with nothing new: this, and twice as long each
 /// time, up to the longest.

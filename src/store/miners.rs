@@ -94,12 +94,42 @@ pub(crate) async fn heard_of(
 /// Whose performance, and at what.
 pub type Subject = (Hotkey, TaskType);
 
+/// A row of `miner_performance`.
+struct Remembered {
+    hotkey: Vec<u8>,
+    task_type: TaskType,
+    success_fast: i64,
+    success_slow: i64,
+    speed_fast: i64,
+    speed_slow: i64,
+    quality_fast: i64,
+    quality_slow: i64,
+}
+
+impl TryFrom<Remembered> for (Subject, Performance) {
+    type Error = sqlx::Error;
+
+    fn try_from(row: Remembered) -> Result<Self, sqlx::Error> {
+        let mean = |fast, slow| Mean { fast, slow };
+        let performance = Performance {
+            success: mean(row.success_fast, row.success_slow),
+            speed: mean(row.speed_fast, row.speed_slow),
+            quality: mean(row.quality_fast, row.quality_slow),
+        };
+        Ok((
+            (Hotkey(super::bytes("hotkey", row.hotkey)?), row.task_type),
+            performance,
+        ))
+    }
+}
+
 /// What is remembered of all miners of a subnet.
 pub(crate) async fn performances(
     db: impl PgExecutor<'_>,
     netuid: u16,
 ) -> Result<Vec<(Subject, Performance)>, sqlx::Error> {
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        Remembered,
         r#"
         select hotkey, task_type, success_fast, success_slow, speed_fast, speed_slow, quality_fast, quality_slow
         from miner_performance where netuid = $1
@@ -108,28 +138,7 @@ pub(crate) async fn performances(
     )
     .fetch_all(db)
     .await?;
-    rows.into_iter()
-        .map(|row| {
-            let performance = Performance {
-                success: Mean {
-                    fast: row.success_fast,
-                    slow: row.success_slow,
-                },
-                speed: Mean {
-                    fast: row.speed_fast,
-                    slow: row.speed_slow,
-                },
-                quality: Mean {
-                    fast: row.quality_fast,
-                    slow: row.quality_slow,
-                },
-            };
-            Ok((
-                (Hotkey(super::bytes("hotkey", row.hotkey)?), row.task_type),
-                performance,
-            ))
-        })
-        .collect()
+    rows.into_iter().map(TryInto::try_into).collect()
 }
 
 /// Locks and reads what is remembered of `subjects`; those without a row get a newcomer's.
@@ -157,7 +166,8 @@ pub(crate) async fn lock_performances(
     )
     .execute(&mut *db)
     .await?;
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        Remembered,
         r#"
         select hotkey, task_type, success_fast, success_slow, speed_fast, speed_slow, quality_fast, quality_slow
         from miner_performance
@@ -172,28 +182,7 @@ pub(crate) async fn lock_performances(
     )
     .fetch_all(db)
     .await?;
-    rows.into_iter()
-        .map(|row| {
-            let performance = Performance {
-                success: Mean {
-                    fast: row.success_fast,
-                    slow: row.success_slow,
-                },
-                speed: Mean {
-                    fast: row.speed_fast,
-                    slow: row.speed_slow,
-                },
-                quality: Mean {
-                    fast: row.quality_fast,
-                    slow: row.quality_slow,
-                },
-            };
-            Ok((
-                (Hotkey(super::bytes("hotkey", row.hotkey)?), row.task_type),
-                performance,
-            ))
-        })
-        .collect()
+    rows.into_iter().map(TryInto::try_into).collect()
 }
 
 fn columns(subjects: &[Subject]) -> (Vec<Vec<u8>>, Vec<TaskType>) {

@@ -17,13 +17,12 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tokio_util::sync::CancellationToken;
 use violet_chain::btauth::{self, RequestLine};
-use violet_chain::{Hotkey, Keypair, NetUid};
+use violet_chain::{Causes, Hotkey, Keypair, NetUid};
 
 pub(crate) use self::backoff::Backoff;
 pub use self::files::{FetchError, Fetched, Fetcher};
 
 use self::files::Upload;
-use crate::causes::Causes;
 use crate::wire::Network;
 
 /// The largest answer of the server that is read.

@@ -19,10 +19,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use self::references::{Reference, References};
-use crate::causes::Causes;
 use crate::client::{FetchError, Fetched, Fetcher};
 use crate::engines::{Catalogue, Engine, EngineError, Output, TaskType};
 use crate::wire::{self, AnswerToJudge, File, JudgeTask, Parts, Score, Task, wanted};
+use violet_chain::Causes;
 
 /// Answers within this time are as quick as anybody needs.
 const QUICK: Duration = Duration::from_millis(500);

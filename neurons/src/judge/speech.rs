@@ -21,9 +21,9 @@ use tokio::time::Instant;
 use super::references::Reference;
 use super::wer::{WordErrors, word_errors};
 use super::{Judge, NoJudgement, abstained, field, part, scored, times, worthless};
-use crate::causes::Causes;
 use crate::engines::{Catalogue, Engine, EngineError, Input, Output, Sound, TaskType, Wanted, measure};
 use crate::wire::{AnswerToJudge, File, JudgeTask, MAX_UPLOAD_BYTES, Score, wanted};
+use violet_chain::Causes;
 
 /// A minute of the wrong sound need not be heard.
 const TOO_LONG: Duration = Duration::from_secs(10);

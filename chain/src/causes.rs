@@ -1,9 +1,10 @@
-//! Errors as logs show them.
+//! Errors as logs and people are shown them.
 
 use std::{error::Error, fmt};
 
-/// An error with its causes on one line: a log that shows the outermost alone hides what to do about it.
-pub(crate) struct Causes<'a>(pub(crate) &'a (dyn Error + 'static));
+/// An error with its causes on one line: `Display` shows only the outermost, which hides what to do about it.
+#[derive(Debug)]
+pub struct Causes<'a>(pub &'a (dyn Error + 'static));
 
 impl fmt::Display for Causes<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
