@@ -46,6 +46,8 @@ pub struct Parts {
     pub db: PgPool,
     /// The connections of the group writers: theirs alone, so that a commit waits for no reader.
     pub writing: PgPool,
+    /// The connection of the writer that accepts tasks. What it commits is on disk after `store::submissions::sync`.
+    pub unsynced: PgPool,
     /// The one source of time.
     pub clock: Arc<Clock>,
     /// The server's own hotkey: receiver of signed requests, signer of records.
@@ -103,10 +105,11 @@ impl App {
         config: Config,
         db: PgPool,
         writing: PgPool,
+        unsynced: PgPool,
         blobs: Blobs,
         keypair: Keypair,
     ) -> Result<(Self, Inboxes), KeyError> {
-        let (hub, outbox) = Hub::new();
+        let (hub, outbox) = Hub::new(Duration::from_secs(config.server.poll_seconds));
         let size = config.tasks.queue;
         let (accepting, accepting_inbox) = batch::queue(size);
         let (answering, answering_inbox) = batch::queue(size);
@@ -142,6 +145,7 @@ impl App {
             sights,
             db,
             writing,
+            unsynced,
             config,
         }));
         let inboxes = Inboxes {
@@ -195,10 +199,12 @@ impl Clock {
         u64::try_from(self.now().timestamp_nanos_opt().unwrap_or(i64::MAX)).unwrap_or(0)
     }
 
-    /// Takes a measurement: what the database said between two looks at the system's clock.
+    /// Takes a measurement: what the database said between two looks at the system's clock. It changes the correction
+    /// only as far as it contradicts it: one that took long says little.
     pub fn measure(&self, before: DateTime<Utc>, database: DateTime<Utc>, after: DateTime<Utc>) {
-        let middle = before + (after - before) / 2;
-        let offset = (database - middle).num_microseconds().unwrap_or(i64::MAX);
+        let micros = |time: TimeDelta| time.num_microseconds().unwrap_or(i64::MAX);
+        let (least, most) = (micros(database - after), micros(database - before));
+        let offset = self.offset_micros.load(Ordering::Relaxed).min(most).max(least);
         self.offset_micros.store(offset, Ordering::Relaxed);
     }
 
@@ -220,5 +226,31 @@ impl Clock {
     )]
     pub fn system() -> DateTime<Utc> {
         Utc::now()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_measurement_corrects_the_clock_as_far_as_it_can_tell() {
+        let clock = Clock::default();
+        let at = |micros: i64| DateTime::from_timestamp_micros(1_800_000_000_000_000 + micros).unwrap();
+        let skews = [
+            // Anywhere between the two looks.
+            ((0, 0, 900), 0),
+            ((0, 900, 900), 0),
+            // Behind both, before both.
+            ((0, 5_900, 900), 5_000),
+            ((0, 6_400, 900), 5_500),
+            // One that took three seconds contradicts nothing.
+            ((0, 6_000, 3_000_000), 5_500),
+            ((0, -7_000, 100), 7_000),
+        ];
+        for ((before, database, after), skew) in skews {
+            clock.measure(at(before), at(database), at(after));
+            assert_eq!(clock.skew(), Duration::from_micros(skew), "{database}");
+        }
     }
 }

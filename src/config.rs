@@ -41,6 +41,7 @@ pub struct Server {
     pub connections: usize,
     pub header_seconds: u64,
     pub longest_wait_seconds: u64,
+    pub poll_seconds: u64,
     pub request_seconds: u64,
     pub upload_seconds: u64,
     pub drain_seconds: u64,

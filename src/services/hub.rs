@@ -13,9 +13,6 @@ use violet_chain::Hotkey;
 
 use crate::domain::TaskId;
 
-/// Whoever waits looks again after this long even if nothing woke it.
-pub const POLL: Duration = Duration::from_secs(2);
-
 /// Wake-ups that wait to be told to the other replicas.
 const WAITING: usize = 10_000;
 
@@ -70,18 +67,21 @@ impl Topic {
 #[derive(Debug)]
 pub struct Hub {
     closing: CancellationToken,
+    poll: Duration,
     /// With how many wait for each.
     waiting: Mutex<HashMap<Topic, (Arc<Notify>, usize)>>,
     others: mpsc::Sender<Topic>,
 }
 
 impl Hub {
-    /// A hub, and what it wants told to the other replicas.
-    pub fn new() -> (Self, mpsc::Receiver<Topic>) {
+    /// A hub, and what it wants told to the other replicas. Whoever waits looks again after `poll` even if nothing woke
+    /// it.
+    pub fn new(poll: Duration) -> (Self, mpsc::Receiver<Topic>) {
         let (others, outbox) = mpsc::channel(WAITING);
         (
             Self {
                 closing: CancellationToken::new(),
+                poll,
                 waiting: Mutex::default(),
                 others,
             },
@@ -167,7 +167,7 @@ impl Waiter {
             }
             tokio::select! {
                 () = self.hub.closing.cancelled() => return Ok(None),
-                _ = tokio::time::timeout_at(end.min(now + POLL), woken) => {}
+                _ = tokio::time::timeout_at(end.min(now + self.hub.poll), woken) => {}
             }
         }
     }
@@ -207,7 +207,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_wake_up_during_the_look_is_not_lost() {
-        let (hub, _outbox) = Hub::new();
+        let (hub, _outbox) = Hub::new(Duration::from_secs(20));
         let hub = Arc::new(hub);
         let waiter = hub.waiter(Topic::Settling);
         let mut looks = 0;
@@ -221,7 +221,7 @@ mod tests {
             })
             .await;
         assert_eq!(found, Ok(Some(())));
-        assert!(started.elapsed() < POLL);
+        assert!(started.elapsed() < hub.poll);
         let other = hub.waiter(Topic::Settling);
         drop(waiter);
         assert_eq!(hub.waiting.lock().unwrap().len(), 1);
