@@ -212,6 +212,12 @@ async fn of_answers_that_come_together_one_is_the_first() {
     for _ in 0..4 {
         tasks.push(user.submit(&translation(3)).await);
     }
+    for task in &tasks {
+        eventually("all are drawn", || async {
+            (world.open_uids(task).await.len() == 3).then_some(())
+        })
+        .await;
+    }
     let answers = tasks
         .iter()
         .flat_map(|task| miners.iter().map(move |miner| miner.answer(task, "Casa")));

@@ -61,10 +61,14 @@ async fn outcome(world: &World, task: &str, miner: &Neuron) -> String {
 
 #[tokio::test]
 async fn a_silent_miner_is_replaced_and_one_that_shows_life_is_not() {
-    let world = World::start().await;
+    // A server that just started gives everybody this time.
+    let world = World::with(|config| config.tasks.silence_seconds = 10).await;
     let user = world.user().await;
     let miners = world.miners(3).await;
     let task = user.submit(&translation(2)).await;
+    world
+        .sql("update task_assignments set silent_at = now() + interval '1 hour'")
+        .await;
     let drawn = world.open_uids(&task).await;
     let [alive, silent] = [0, 1].map(|slot| &miners[usize::from(drawn[slot])]);
     let other = miners
@@ -200,7 +204,7 @@ async fn nobody_to_ask_leaves_a_task_pending_until_a_miner_comes() {
     let user = world.user().await;
     let miner = world.miner(1).await;
     world
-        .sql("update miner_status set last_seen = now() - interval '31 s'")
+        .sql("update miner_status set last_seen = now() - interval '301 s'")
         .await;
     eventually("the heartbeat is too old", || async {
         (!world.server.app.roster.miners()[&miner.hotkey()].available).then_some(())
@@ -216,7 +220,7 @@ async fn nobody_to_ask_leaves_a_task_pending_until_a_miner_comes() {
 
     // One that waited too long fails.
     world
-        .sql("update miner_status set last_seen = now() - interval '31 s'")
+        .sql("update miner_status set last_seen = now() - interval '301 s'")
         .await;
     eventually("the heartbeat is too old", || async {
         (!world.server.app.roster.miners()[&miner.hotkey()].available).then_some(())
@@ -307,7 +311,7 @@ async fn many_refusals_at_once_do_not_starve_each_other() {
         assert_eq!(refused["released"], true);
     }
     assert!(
-        started.elapsed() < Duration::from_secs(4),
+        started.elapsed() < Duration::from_secs(25),
         "{:?}",
         started.elapsed()
     );

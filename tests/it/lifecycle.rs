@@ -246,12 +246,12 @@ async fn forms_and_json_mean_the_same() {
 
 #[tokio::test]
 async fn a_held_request_is_answered_as_soon_as_there_is_an_answer() {
-    let world = World::start().await;
+    let world = World::with(|config| config.server.poll_seconds = 3_600).await;
     let user = world.user().await;
     let miners = world.miners(2).await;
     world.validator(1).await;
     let task = user.submit(&translation(2)).await;
-    let path = format!("/api/v1/text-translation/{task}/result?wait=20");
+    let path = format!("/api/v1/text-translation/{task}/result?wait=60");
     let held = user.get(&path);
     let answering = async {
         // Time for the held request to arrive; an early answer would make this test easier, not wrong.
@@ -262,7 +262,7 @@ async fn a_held_request_is_answered_as_soon_as_there_is_an_answer() {
     let ((result, read_at), answered_at) =
         tokio::join!(async { (held.await.ok(), Instant::now()) }, answering);
     assert_eq!(result["translated_text"], GREAT);
-    assert!(read_at.saturating_duration_since(answered_at) < Duration::from_secs(1));
+    assert!(read_at.saturating_duration_since(answered_at) < Duration::from_secs(30));
 
     // Waiting for the end goes on meanwhile, and ends with the time given.
     let started = Instant::now();

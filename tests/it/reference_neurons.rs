@@ -59,7 +59,7 @@ async fn apertium_translates_and_is_approved() {
             ended.unwrap();
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), ended)
+    tokio::time::timeout(Duration::from_secs(60), ended)
         .await
         .expect("they stop when asked");
     world.end().await;

@@ -3,10 +3,15 @@ use std::time::{Duration, Instant};
 
 use crate::harness::{GOOD, Neuron, World, translation};
 
+/// Where who waits must be woken.
+async fn world() -> World {
+    World::with(|config| config.server.poll_seconds = 3_600).await
+}
+
 const HEARTBEAT: &str = "/api/v1/miner/heartbeat";
 
-/// What goes through the other replica must not wait for a poll (2 s).
-const SOON: Duration = Duration::from_secs(1);
+/// Much less than a held request waits, where none looks by itself.
+const SOON: Duration = Duration::from_secs(30);
 /// For a held request to arrive before what it waits for; an early wake-up makes the test easier, not wrong.
 const SETTLE_DOWN: Duration = Duration::from_millis(300);
 
@@ -22,7 +27,7 @@ async fn after<T>(waiting: impl Future<Output = T>, acting: impl Future<Output =
 
 #[tokio::test]
 async fn two_servers_share_the_work_and_wake_each_other() {
-    let world = World::start().await;
+    let world = world().await;
     let other = world.replica().await;
     let user = world.user().await;
     let miner = world.silent_miner(1).at(&other);
@@ -32,7 +37,7 @@ async fn two_servers_share_the_work_and_wake_each_other() {
 
     // Submitted at one, fetched at the other.
     let mut task = String::new();
-    let (mail, took) = after(miner.mail(20), async {
+    let (mail, took) = after(miner.mail(60), async {
         task = user.submit(&translation(1)).await;
     })
     .await;
@@ -40,8 +45,8 @@ async fn two_servers_share_the_work_and_wake_each_other() {
     assert!(took < SOON, "{took:?}");
 
     // Answered at the other, read and judged at the first.
-    let path = format!("/api/v1/text-translation/{task}/result?wait=20");
-    let reading = async { tokio::join!(user.get(&path), validator.judgeable(20)) };
+    let path = format!("/api/v1/text-translation/{task}/result?wait=60");
+    let reading = async { tokio::join!(user.get(&path), validator.judgeable(60)) };
     let ((result, offered), took) = after(reading, async { _ = miner.answer(&task, "Casa").await }).await;
     assert_eq!(result.ok()["translated_text"], "Casa");
     assert_eq!(offered[0]["task_id"], task.as_str());
@@ -129,13 +134,13 @@ async fn a_restart_loses_nothing() {
 
 #[tokio::test]
 async fn a_stop_answers_those_who_wait() {
-    let world = World::start().await;
+    let world = world().await;
     let user = world.user().await;
     world.miners(1).await;
     let task = user.submit(&translation(1)).await;
     let replica = world.replica().await;
     let there = user.at(&replica);
-    let path = format!("/api/v1/text-translation/{task}/result?wait=20");
+    let path = format!("/api/v1/text-translation/{task}/result?wait=60");
     let (reply, took) = after(there.get(&path), replica.stop()).await;
     assert_eq!(reply.ok()["available"], false);
     assert!(took < SOON, "{took:?}");

@@ -29,7 +29,7 @@ async fn a_signed_request_counts_once_and_within_its_window_only() {
     let beat = miner.send("POST", HEARTBEAT, body(), &headers).await.ok();
     assert_eq!(
         beat,
-        json!({ "uid": 0, "ttl_seconds": 30, "interval_seconds": 10 })
+        json!({ "uid": 0, "ttl_seconds": 300, "interval_seconds": 100 })
     );
     assert_refused(
         &miner.send("POST", HEARTBEAT, body(), &headers).await,
@@ -41,7 +41,7 @@ async fn a_signed_request_counts_once_and_within_its_window_only() {
         miner.send("POST", HEARTBEAT, body(), &headers).await
     };
     assert_refused(&at(nonce() - 11 * SECOND).await, "too old");
-    assert_refused(&at(nonce() + 5 * SECOND).await, "future");
+    assert_refused(&at(nonce() + 60 * SECOND).await, "future");
     at(nonce() + SECOND).await.ok();
     world.end().await;
 }
@@ -356,7 +356,7 @@ async fn without_a_snapshot_neurons_are_refused_and_tasks_wait() {
 
     let task = user.at(&lost).submit(&translation(1)).await;
     // The other replica has one, and draws.
-    tokio::time::timeout(Duration::from_secs(10), miner.receive(&task))
+    tokio::time::timeout(Duration::from_secs(60), miner.receive(&task))
         .await
         .unwrap();
     lost.stop().await;

@@ -50,16 +50,20 @@ async fn a_server_without_the_chain_stops_drawing_when_another_has_a_later_base(
     world.next_snapshot().await;
     // The later base is younger than five seconds, and looked at.
     world
-        .sql("update bases set made_at = now() - interval '2 seconds' where block = 4")
+        .sql("update bases set made_at = now() + interval '1 hour' where block = 4")
         .await;
     tokio::time::sleep(LOOKED).await;
+    eventually("the old base is drawn with", || async {
+        other.app.snapshots.drawable().ok()
+    })
+    .await;
     let (task, assigned) = submit(&there).await;
     assert_eq!(assigned, 1);
     assert_eq!(drawn_with(&world, &task).await, [old.snapshot.block.hash.0]);
 
     // It is older.
     world
-        .sql("update bases set made_at = made_at - interval '3 seconds' where block = 4")
+        .sql("update bases set made_at = now() - interval '6 seconds' where block = 4")
         .await;
     eventually("nothing is drawn with the old base", || async {
         other.app.snapshots.drawable().err()
@@ -122,15 +126,15 @@ async fn the_age_of_a_snapshot_is_that_of_its_block() {
     let snapshot = at_block(&replica, 2).await;
     let age = snapshot.age(app.clock.now());
     // The servers measured the database's clock each for itself.
-    let (inexact, least) = (Duration::from_millis(200), Duration::from_millis(1300));
+    let (inexact, least) = (Duration::from_secs(1), Duration::from_millis(500));
     let most = (app.clock.now() - before).to_std().unwrap() + inexact;
     assert!((least..=most).contains(&age), "{age:?} of {most:?}");
 
     // The limit is the block's age: 900 s.
     let left = TimeDelta::seconds(900) - TimeDelta::from_std(age).unwrap();
-    app.clock.advance(left - TimeDelta::seconds(10));
+    app.clock.advance(left - TimeDelta::seconds(100));
     assert!(app.snapshots.current().is_ok());
-    app.clock.advance(TimeDelta::seconds(11));
+    app.clock.advance(TimeDelta::seconds(101));
     let refusal = app.snapshots.current().unwrap_err().to_string();
     assert!(refusal.contains("too old"), "{refusal}");
     assert!(app.snapshots.drawable().is_err());

@@ -1,7 +1,7 @@
 //! Tasks that wait for a miner, the places of miners, and work that goes wrong in company.
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use violet::{
     domain::{TaskId, TaskType, capability::Capability, routing::Excluded},
     services::{drawing, roster},
@@ -53,7 +53,7 @@ async fn tasks_that_nobody_can_do_do_not_hold_up_the_others() {
     let gone = miner(&world, 1, 4, &[("en", "fr")]).await;
     let worker = miner(&world, 2, 1, &[("en", "es")]).await;
     world
-        .sql("update miner_status set last_seen = now() - interval '31 s' where capacity = 4")
+        .sql("update miner_status set last_seen = now() - interval '301 s' where capacity = 4")
         .await;
     eventually("the one is gone", || async {
         (!world.server.app.roster.miners()[&gone.hotkey()].available).then_some(())
@@ -94,9 +94,10 @@ async fn who_comes_later_does_not_overtake() {
     let third = user.submit_raw(&to("es")).await.ok();
     assert_eq!(third["auto_assigned"], false);
     let third = third["task_id"].as_str().unwrap();
+    worker.answer(&first, "Casa").await;
     assert_eq!(held(&world, &second).await, worker.uid);
     assert_eq!(state(&user, third).await, "pending");
-    for task in [&first, &second, third] {
+    for task in [&second, third] {
         held(&world, task).await;
         worker.answer(task, "Casa").await;
     }
@@ -152,7 +153,7 @@ async fn a_vacant_slot_is_given_up_in_the_end() {
     let back = |seconds: u32| {
         format!("update task_open set accepted_at = now() - interval '{seconds} s' where task_id = '{task}'")
     };
-    world.sql(&back(3_590)).await;
+    world.sql(&back(3_000)).await;
     tokio::time::sleep(Duration::from_millis(1_200)).await;
     assert_eq!(state(&user, &task).await, "assigned");
     world.sql(&back(3_601)).await;
@@ -182,7 +183,7 @@ async fn a_vacant_slot_is_given_up_in_the_end() {
     let since = |seconds: u32| {
         format!("update task_open set vacant_since = now() - interval '{seconds} s' where task_id = '{task}'")
     };
-    assert_eq!(world.sql(&since(50)).await, 1);
+    assert_eq!(world.sql(&since(10)).await, 1);
     tokio::time::sleep(Duration::from_millis(1_200)).await;
     assert_eq!(state(&user, &task).await, "completed");
     world.sql(&since(61)).await;
@@ -197,7 +198,8 @@ async fn a_vacant_slot_is_given_up_in_the_end() {
 
 #[tokio::test]
 async fn a_miner_that_died_after_it_took_a_task_loses_it() {
-    let world = World::start().await;
+    // A server that just started gives everybody this time.
+    let world = World::with(|config| config.tasks.silence_seconds = 10).await;
     let user = world.user().await;
     let miners = [
         miner(&world, 1, 1, &[("en", "es")]).await,
@@ -214,15 +216,15 @@ async fn a_miner_that_died_after_it_took_a_task_loses_it() {
     let hotkey = hex::encode(holder.hotkey().0);
     let silent_for = |seconds: u32| {
         format!(
-            "update task_assignments set assigned_at = now() - interval '60 s', silent_at = now() - interval '50 s',
+            "update task_assignments set assigned_at = now() - interval '600 s', silent_at = now() - interval '500 s',
                     seen_at = now() - interval '{seconds} s';
              update miner_status set last_seen = now() - interval '{seconds} s' where hotkey = '\\x{hotkey}'"
         )
     };
-    world.sql(&silent_for(25)).await;
+    world.sql(&silent_for(200)).await;
     tokio::time::sleep(Duration::from_millis(1_200)).await;
     assert_eq!(world.open_uids(&task).await, [uid]);
-    world.sql(&silent_for(31)).await;
+    world.sql(&silent_for(301)).await;
     eventually("another one has it", || async {
         world.open_uids(&task).await.into_iter().find(|now| *now != uid)
     })
@@ -341,17 +343,23 @@ async fn what_is_refused_because_too_much_waits_leaves_nothing_behind() {
         let request = form.put(user.post("/api/v1/transcription"));
         Reply::to(request)
     };
-    // The writer has one, one more is in the queue, and the others find no place.
-    let asked = join_all((0..6).map(|number| async move {
-        tokio::time::sleep(Duration::from_millis(150 * number)).await;
-        submit().await.status
-    }));
-    let (mut statuses, ()) = tokio::join!(asked, async {
-        tokio::time::sleep(Duration::from_millis(1_200)).await;
-        blocking.rollback().await.unwrap();
-    });
-    statuses.sort_unstable();
-    assert_eq!(statuses, [200, 200, 503, 503, 503, 503]);
+    let mut asked = FuturesUnordered::new();
+    asked.push(submit());
+    tokio::select! {
+        _ = asked.next() => panic!("the table is locked"),
+        () = eventually("the writer has it", || async {
+            (world.count("pg_locks where relation = 'tasks'::regclass and not granted").await > 0).then_some(())
+        }) => {}
+    }
+    // One more is in the queue, and the others find no place.
+    asked.extend((0..5).map(|_| submit()));
+    for _ in 0..4 {
+        assert_eq!(asked.next().await.unwrap().status, 503);
+    }
+    blocking.rollback().await.unwrap();
+    while let Some(reply) = asked.next().await {
+        assert_eq!(reply.status, 200);
+    }
     world.stored(2).await;
     assert_eq!(world.count("tasks").await, 2);
     assert_eq!(free(&world, &worker), capacity - 2);

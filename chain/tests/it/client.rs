@@ -10,7 +10,7 @@ use violet_chain::{
 };
 use violet_devchain::{DevChain, Genesis, Head, Options};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 const NETUID: NetUid = NetUid(1);
 
 /// A chain that makes blocks only when asked.

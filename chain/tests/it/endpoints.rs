@@ -9,7 +9,7 @@ use violet_chain::{Client, Error};
 
 async fn connect(endpoints: &[&str]) -> Error {
     let endpoints: Vec<String> = endpoints.iter().map(|&url| url.to_owned()).collect();
-    let outcome = tokio::time::timeout(Duration::from_secs(20), Client::connect(&endpoints)).await;
+    let outcome = tokio::time::timeout(Duration::from_secs(60), Client::connect(&endpoints)).await;
     outcome.expect("it gives up").expect_err("there is no chain")
 }
 

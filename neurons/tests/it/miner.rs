@@ -25,7 +25,7 @@ pub(crate) struct Running {
 impl Running {
     pub(crate) async fn stop(mut self) {
         self.stop.cancel();
-        let ended = tokio::time::timeout(Duration::from_secs(40), self.jobs.join_next()).await;
+        let ended = tokio::time::timeout(Duration::from_secs(60), self.jobs.join_next()).await;
         ended.expect("the miner stops").unwrap().unwrap().unwrap();
     }
 }

@@ -65,7 +65,7 @@ impl Server {
     pub(crate) async fn start_at(uri: &str, address: SocketAddr) -> Self {
         // A server that was just dropped may still hold the port for a moment.
         let mut listener = tokio::net::TcpListener::bind(address).await;
-        for _ in 0..50 {
+        for _ in 0..500 {
             if listener.is_ok() {
                 break;
             }
@@ -153,7 +153,7 @@ impl Server {
 
     /// Waits until `path` was called `count` times with success.
     pub(crate) async fn wait_for(&self, path: &str, count: usize) -> Vec<Seen> {
-        for _ in 0..200 {
+        for _ in 0..600 {
             let seen = self.seen(path);
             if seen.len() >= count {
                 return seen;

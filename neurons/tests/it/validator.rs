@@ -73,7 +73,7 @@ async fn evaluations_are_complete_and_signed() {
     }
 
     stop.cancel();
-    let ended = tokio::time::timeout(Duration::from_secs(5), jobs.join_next()).await;
+    let ended = tokio::time::timeout(Duration::from_secs(60), jobs.join_next()).await;
     ended.expect("the validator stops").unwrap().unwrap().unwrap();
     assert_eq!(server.seen(EVALUATIONS).len(), 2);
 }

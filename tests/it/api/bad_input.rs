@@ -309,7 +309,7 @@ async fn status_of_head(world: &World, head: &str) -> String {
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut answer = vec![0; 12];
     let read = stream.read_exact(&mut answer);
-    tokio::time::timeout(std::time::Duration::from_secs(5), read)
+    tokio::time::timeout(std::time::Duration::from_secs(60), read)
         .await
         .expect("answered unread")
         .unwrap();

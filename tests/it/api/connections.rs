@@ -27,13 +27,13 @@ async fn next(stream: &mut TcpStream, patience: Duration) -> Option<Vec<u8>> {
 }
 
 async fn answered(stream: &mut TcpStream) -> bool {
-    let bytes = next(stream, Duration::from_secs(5)).await;
+    let bytes = next(stream, Duration::from_secs(60)).await;
     bytes.is_some_and(|bytes| bytes.starts_with(b"HTTP/1.1 200"))
 }
 
 #[tokio::test]
 async fn a_caller_that_does_not_finish_its_headers_is_cut_off() {
-    let world = World::with(|config| config.server.header_seconds = 2).await;
+    let world = World::with(|config| config.server.header_seconds = 6).await;
     let started = Instant::now();
     let mut silent = connect(&world).await;
     let mut slow = connect(&world).await;
@@ -53,14 +53,14 @@ async fn a_caller_that_does_not_finish_its_headers_is_cut_off() {
     drops.write_all(&REQUEST[10..11]).await.unwrap();
 
     for stream in [&mut silent, &mut slow, &mut drops] {
-        let end = next(stream, Duration::from_secs(5)).await.expect("cut off");
+        let end = next(stream, Duration::from_secs(60)).await.expect("cut off");
         assert!(!end.starts_with(b"HTTP/1.1 200"), "{end:?}");
         let elapsed = started.elapsed();
-        assert!(elapsed > Duration::from_millis(1500), "too early: {elapsed:?}");
-        assert!(elapsed < Duration::from_secs(5), "too late: {elapsed:?}");
+        assert!(elapsed > Duration::from_millis(5500), "too early: {elapsed:?}");
+        assert!(elapsed < Duration::from_secs(40), "too late: {elapsed:?}");
     }
     // One that is kept open without a request as well.
-    let end = next(&mut good, Duration::from_secs(5)).await;
+    let end = next(&mut good, Duration::from_secs(60)).await;
     assert_eq!(end, Some(Vec::new()));
 
     // Whoever was heard may be held for longer.
@@ -68,8 +68,8 @@ async fn a_caller_that_does_not_finish_its_headers_is_cut_off() {
     world.miners(1).await;
     let task = user.submit(&crate::harness::translation(1)).await;
     let held = Instant::now();
-    user.get(&format!("/api/v1/task/{task}/status?wait=3")).await.ok();
-    assert!(held.elapsed() >= Duration::from_secs(3));
+    user.get(&format!("/api/v1/task/{task}/status?wait=7")).await.ok();
+    assert!(held.elapsed() >= Duration::from_secs(7));
     world.end().await;
 }
 
@@ -114,7 +114,7 @@ async fn headers_have_a_limit() {
 async fn a_stop_waits_for_no_connection_without_a_request() {
     let world = World::with(|config| {
         config.server.header_seconds = 60;
-        config.server.drain_seconds = 20;
+        config.server.drain_seconds = 300;
     })
     .await;
     let mut kept = connect(&world).await;
@@ -125,6 +125,6 @@ async fn a_stop_waits_for_no_connection_without_a_request() {
     world.user().await;
     let started = Instant::now();
     world.end().await;
-    assert!(started.elapsed() < Duration::from_secs(10));
+    assert!(started.elapsed() < Duration::from_secs(100));
     drop((kept, silent));
 }

@@ -464,7 +464,7 @@ async fn break_the_database(walk: &mut Walk, operations: &[Operation]) {
         .await
         .unwrap();
     let asked = asking.iter().map(|operation| ask_anew(walk, &slow, operation));
-    let replies = tokio::time::timeout(Duration::from_secs(20), futures_util::future::join_all(asked))
+    let replies = tokio::time::timeout(Duration::from_secs(60), futures_util::future::join_all(asked))
         .await
         .unwrap();
     held.rollback().await.unwrap();

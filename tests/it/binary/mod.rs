@@ -25,11 +25,11 @@ use tokio::process::{Child, Command};
 use crate::harness::{Reply, translation};
 
 /// What `violet dev` may take from Ctrl-C to its end, with work in hand and everything else running beside it.
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(60);
 /// What a refusal may take.
-const AT_ONCE: Duration = Duration::from_secs(5);
+const AT_ONCE: Duration = Duration::from_secs(30);
 /// What a start, or a task with all engines at work, may take on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(180);
 /// So many tasks are accepted when something is killed in the middle of accepting more.
 const ENOUGH: usize = 12;
 
@@ -61,6 +61,8 @@ impl Violet {
             .env_remove("DATABASE_URL")
             // Hashing is not what is tested.
             .env("VIOLET_IDENTITY__ARGON2_MEMORY_KIB", "8")
+            // A stop that waits for what does not end takes too long.
+            .env("VIOLET_SERVER__DRAIN_SECONDS", "300")
             .envs(environment.iter().copied())
             // Like a shell does, so that Ctrl-C reaches it and what it started in the same group.
             .process_group(0)

@@ -94,9 +94,9 @@ async fn a_link_works_as_it_was_made_and_until_it_is_over() {
     let keyed = world.http.get(bad).header("X-API-Key", &user.key);
     Reply::to(keyed).await.problem(401, "/problems/unauthenticated");
 
-    world.server.app.clock.advance(TimeDelta::seconds(890));
+    world.server.app.clock.advance(TimeDelta::seconds(800));
     assert_eq!(fetch(url).await.status, 200);
-    world.server.app.clock.advance(TimeDelta::seconds(12));
+    world.server.app.clock.advance(TimeDelta::seconds(101));
     fetch(url).await.problem(401, "/problems/unauthenticated");
     // The owner needs no link.
     let path = format!("/api/v1/files/{}/download", id(&accepted, "file_id"));

@@ -74,7 +74,7 @@ fn lines(headers: &[(&'static str, String)]) -> Vec<String> {
 /// The status that is answered to what was sent so far.
 async fn status(stream: &mut TcpStream) -> String {
     let mut answer = vec![0; 12];
-    tokio::time::timeout(Duration::from_secs(5), stream.read_exact(&mut answer))
+    tokio::time::timeout(Duration::from_secs(60), stream.read_exact(&mut answer))
         .await
         .expect("it is answered without the rest")
         .unwrap();

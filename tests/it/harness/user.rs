@@ -92,7 +92,7 @@ impl User {
     /// The status once the task has ended.
     pub(crate) async fn ended(&self, task: &str) -> Value {
         let status = self
-            .get(&format!("/api/v1/task/{task}/status?wait=15"))
+            .get(&format!("/api/v1/task/{task}/status?wait=60"))
             .await
             .ok();
         assert!(!status["settled_at"].is_null(), "not ended in time: {status}");

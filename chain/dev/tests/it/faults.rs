@@ -28,7 +28,7 @@ async fn clients_are_refused_by_http_status() {
         let answer = post(&chain, &call).await;
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
     }
-    tokio::time::timeout(Duration::from_secs(5), open.on_disconnect())
+    tokio::time::timeout(Duration::from_secs(60), open.on_disconnect())
         .await
         .unwrap();
     chain.refuse_with(None);
@@ -47,7 +47,7 @@ async fn calls_and_subscriptions_are_refused_by_policy() {
     )
     .await;
     assert_eq!(asked, Value::Null, "it is answered before it is so");
-    tokio::time::timeout(Duration::from_secs(5), client.on_disconnect())
+    tokio::time::timeout(Duration::from_secs(60), client.on_disconnect())
         .await
         .unwrap();
     let client = connect(&chain).await;
@@ -75,7 +75,7 @@ async fn a_refusal_by_call_ends_by_itself() {
     let chain = manual().await;
     let client = connect(&chain).await;
     ask(&client, "dev_refuse", rpc_params!["close", 200]).await;
-    tokio::time::timeout(Duration::from_secs(5), client.on_disconnect())
+    tokio::time::timeout(Duration::from_secs(60), client.on_disconnect())
         .await
         .unwrap();
     assert!(WsClientBuilder::default().build(chain.ws_url()).await.is_err());

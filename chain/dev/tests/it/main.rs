@@ -56,9 +56,9 @@ async fn post(chain: &DevChain, body: &Value) -> String {
     answer
 }
 
-/// Does it until it is so, for five seconds.
+/// Does it until it is so, for a minute.
 async fn eventually(mut check: impl AsyncFnMut() -> bool) {
-    for _ in 0..500 {
+    for _ in 0..6_000 {
         if check().await {
             return;
         }
