@@ -83,6 +83,10 @@ fn describe() {
             "Tasks that this replica settled, by the state they ended in",
         ),
         (
+            "violet_neuron_changes_total",
+            "Changes of the subnet's neurons that this replica recorded, by kind",
+        ),
+        (
             "violet_chain_calls_total",
             "Requests to nodes of the chain, by JSON-RPC method",
         ),

@@ -3,6 +3,7 @@ pub mod capability;
 pub mod consensus;
 mod ids;
 pub mod media;
+pub mod neurons;
 pub mod performance;
 pub mod records;
 pub mod routing;

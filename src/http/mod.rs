@@ -4,6 +4,7 @@ mod audit;
 mod describing;
 mod files;
 mod miners;
+mod neurons;
 mod results;
 mod serving;
 mod submissions;
@@ -79,6 +80,7 @@ fn routes(usual: Duration, uploads: Duration, largest: usize) -> OpenApiRouter<A
         .merge(files::router())
         .merge(miners::router())
         .merge(validators::router())
+        .merge(neurons::router())
         .merge(audit::router())
         .merge(system::router())
         .layer(within(usual))

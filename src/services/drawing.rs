@@ -2,6 +2,7 @@
 use std::{collections::BTreeSet, sync::PoisonError};
 
 use sqlx::PgConnection;
+use violet_chain::Hotkey;
 
 use crate::{
     app::App,
@@ -40,7 +41,23 @@ pub struct Request {
     /// The slots to fill, with the number of this attempt at each.
     pub slots: Vec<(u8, u8)>,
     /// Who was drawn for the task before.
-    pub earlier: Excluded,
+    pub earlier: Earlier,
+}
+
+/// Who was drawn for a task before.
+#[derive(Debug, Default)]
+pub struct Earlier {
+    /// By the rule: their uids, and the owners who come last.
+    pub excluded: Excluded,
+    /// Who they were. One that has another uid by now is passed over.
+    pub hotkeys: BTreeSet<Hotkey>,
+}
+
+impl Earlier {
+    /// Whether this is one of them, or has the uid of one.
+    pub fn has(&self, uid: u16, hotkey: &Hotkey) -> bool {
+        self.excluded.uids.contains(&uid) || self.hotkeys.contains(hotkey)
+    }
 }
 
 /// A draw that is not committed yet; the miners' places are reserved for as long as it lives.
@@ -70,17 +87,20 @@ pub async fn draw(app: &App, request: &Request) -> Result<Option<Drawn>> {
         .candidates
         .iter()
         .filter(|candidate| {
-            miners.get(&candidate.hotkey).is_none_or(|miner| {
-                !miner.available
-                    || miner.free() == 0
-                    || !miner.takes(&request.capability, request.input_bytes)
-            })
+            let moved = request.earlier.hotkeys.contains(&candidate.hotkey)
+                && !request.earlier.excluded.uids.contains(&candidate.uid);
+            moved
+                || miners.get(&candidate.hotkey).is_none_or(|miner| {
+                    !miner.available
+                        || miner.free() == 0
+                        || !miner.takes(&request.capability, request.input_bytes)
+                })
         })
         .map(|candidate| candidate.uid)
         .collect();
     let excluded = Excluded {
-        uids: request.earlier.uids.union(&skipped).copied().collect(),
-        coldkeys: request.earlier.coldkeys.clone(),
+        uids: request.earlier.excluded.uids.union(&skipped).copied().collect(),
+        coldkeys: request.earlier.excluded.coldkeys.clone(),
     };
     let chosen = routing::draw(
         seed,
@@ -183,7 +203,7 @@ pub fn announce(app: &App, drawn: &Drawn) {
 }
 
 /// The request of a live task's next draw.
-pub(crate) fn request_of(open: &Open, slots: Vec<(u8, u8)>, earlier: Excluded) -> Result<Request> {
+pub(crate) fn request_of(open: &Open, slots: Vec<(u8, u8)>, earlier: Earlier) -> Result<Request> {
     Ok(Request {
         task: open.task_id,
         digest: open
@@ -202,8 +222,11 @@ pub(crate) fn request_of(open: &Open, slots: Vec<(u8, u8)>, earlier: Excluded) -
 }
 
 /// Who was drawn for a task before, as its records say it.
-pub(crate) async fn earlier(tx: &mut PgConnection, task: TaskId) -> Result<Excluded> {
-    let mut excluded = Excluded::default();
+pub(crate) async fn earlier(tx: &mut PgConnection, task: TaskId) -> Result<Earlier> {
+    let Earlier {
+        mut excluded,
+        mut hotkeys,
+    } = Earlier::default();
     for stored in store::records::of_task(&mut *tx, task).await? {
         let Record::Draw(draw) = Record::from_bytes(&stored.body).map_err(Error::internal)? else {
             continue;
@@ -222,7 +245,8 @@ pub(crate) async fn earlier(tx: &mut PgConnection, task: TaskId) -> Result<Exclu
             excluded
                 .coldkeys
                 .extend(chosen.map(|candidate| candidate.coldkey));
+            hotkeys.extend(chosen.map(|candidate| candidate.hotkey));
         }
     }
-    Ok(excluded)
+    Ok(Earlier { excluded, hotkeys })
 }

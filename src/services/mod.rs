@@ -4,6 +4,7 @@ pub mod identity;
 pub mod keys;
 pub mod nonces;
 
+pub mod neurons;
 pub mod roster;
 pub mod seeing;
 pub mod snapshots;

@@ -20,10 +20,10 @@ use crate::{
         capability::{Capability, Offer},
         performance::Performance,
         records::{self, Digest, Record},
-        routing::{self, Candidate, Excluded, Rule},
+        routing::{self, Candidate, Rule},
     },
     error::{Error, Result},
-    services::{recording, snapshots::InForce},
+    services::{drawing::Earlier, recording, snapshots::InForce},
     store,
 };
 
@@ -347,19 +347,13 @@ pub fn has_room(app: &App, capability: &Capability) -> bool {
 
 /// Whether more than `taken` registered miners that were not drawn before were heard of lately with an engine for this,
 /// free or not. Without a snapshot nobody can tell, so there may be.
-pub fn may_come(
-    app: &App,
-    capability: &Capability,
-    input_bytes: u64,
-    drawn: &Excluded,
-    taken: usize,
-) -> bool {
+pub fn may_come(app: &App, capability: &Capability, input_bytes: u64, drawn: &Earlier, taken: usize) -> bool {
     let Some(in_force) = app.snapshots.latest() else {
         return true;
     };
     let miners = app.roster.miners();
     let able = in_force.snapshot.neurons.iter().filter(|neuron| {
-        !drawn.uids.contains(&neuron.uid.0)
+        !drawn.has(neuron.uid.0, &neuron.hotkey)
             && miners
                 .get(&neuron.hotkey)
                 .is_some_and(|miner| miner.takes(capability, input_bytes))

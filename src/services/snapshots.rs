@@ -16,7 +16,7 @@ use crate::{
         records::{self, Digest, Record},
     },
     error::{Error, Result},
-    services::recording,
+    services::{neurons, recording},
     store,
 };
 
@@ -254,6 +254,7 @@ async fn install(app: &App, chain: &Client, snapshot: Snapshot) -> Result<()> {
         commitment: Digest(commitment),
     });
     let block_at = time_of(&snapshot)?;
+    neurons::record(app, chain.genesis_hash(), &snapshot, block_at).await?;
     let look = look(app, block_at).await?;
     // Who comes this late makes no base: it would never be drawn with.
     if look.replaced.is_none_or(|age| age < REPLACED_AFTER) {

@@ -8,7 +8,7 @@ use crate::{
     domain::{
         FileId, OrganizationId, Priority, TaskId, TaskType, UserId, blake2b_256,
         capability::{self, Capability, LONGEST_MODEL, VOICES},
-        routing::{self, Excluded},
+        routing,
         task::{DEFAULT_MINERS, MOST_MINERS},
     },
     error::{Error, Result},
@@ -249,7 +249,7 @@ async fn accept(app: &App, task: NewTask, key: Option<NewKey>, hold: Option<Arc<
         input_bytes: task.input_bytes(),
         draw: 0,
         slots: (0..task.required_miner_count).map(|slot| (slot, 1)).collect(),
-        earlier: Excluded::default(),
+        earlier: drawing::Earlier::default(),
     };
     // Who comes later does not overtake those that wait for the same.
     let drawn = if app.roster.is_waiting(&request.capability) {

@@ -1,6 +1,6 @@
-//! Assignments that end without an answer: expired, silent, refused. A replacement is drawn while the slot has draws
-//! left. When nobody is free at that moment, but somebody may be later, the slot stays vacant ([`super::waiting`]). When
-//! nothing is outstanding the task is done, or failed.
+//! Assignments that end without an answer: expired, silent, refused, or of a miner that is gone. A replacement is drawn
+//! while the slot has draws left. When nobody is free at that moment, but somebody may be later, the slot stays vacant
+//! ([`super::waiting`]). When nothing is outstanding the task is done, or failed.
 use std::collections::BTreeMap;
 
 use sqlx::{PgConnection, Postgres, Transaction};
@@ -117,7 +117,8 @@ async fn conclude(
     let mut drawn: Vec<Drawn> = Vec::new();
     for task in &open {
         let ends = &by_task[&task.task_id];
-        for end in ends.iter().filter(|end| end.outcome != Outcome::Withdrawn) {
+        let its_own = |end: &&&Ended| !matches!(end.outcome, Outcome::Withdrawn | Outcome::Deregistered);
+        for end in ends.iter().filter(its_own) {
             changes.push(((end.hotkey, task.task_type), Change::Missed));
         }
         drawn.extend(replace(app, &mut tx, task, ends).await?);

@@ -8,12 +8,11 @@ use crate::{
     domain::{
         TaskId, TaskState,
         capability::Capability,
-        routing::Excluded,
         task::{PENDING_LIMIT, Reason, VACANCY_LIMIT},
     },
     error::Result,
     services::{
-        drawing::{self, Drawn},
+        drawing::{self, Drawn, Earlier},
         hub::Topic,
         roster,
     },
@@ -76,7 +75,7 @@ async fn round(
         }
         let (slots, earlier) = if open.draws == 0 {
             let required = u8::try_from(open.required).unwrap_or(1);
-            ((0..required).map(|slot| (slot, 1)).collect(), Excluded::default())
+            ((0..required).map(|slot| (slot, 1)).collect(), Earlier::default())
         } else {
             let attempts = store::assignments::attempts(&mut tx, open.task_id, &open.vacant).await?;
             (attempts, drawing::earlier(&mut tx, open.task_id).await?)

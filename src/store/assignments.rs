@@ -20,6 +20,8 @@ pub enum Outcome {
     Refused,
     /// The task ended first.
     Withdrawn,
+    /// The hotkey is no longer at its uid: it left the subnet, or was swapped for another.
+    Deregistered,
 }
 
 /// An assignment, as its miner reads it.
@@ -149,8 +151,9 @@ pub struct Ended {
     pub outcome: Outcome,
 }
 
-/// Takes out assignments whose deadline has passed, or whose miner showed no sign of life: none since it was assigned,
-/// or none for `life_seconds`; whether that is looked at says `silent`.
+/// Takes out assignments whose miner is no longer at its uid in the last snapshot of any server, whose deadline has
+/// passed, or whose miner showed no sign of life: none since it was assigned, or none for `life_seconds`; whether that
+/// is looked at says `silent`.
 pub(crate) async fn take_overdue(
     db: &mut PgConnection,
     netuid: u16,
@@ -162,11 +165,17 @@ pub(crate) async fn take_overdue(
         r#"
         delete from task_assignments a
         using (
-            select o.task_id, o.hotkey, o.deadline <= now() as expired
+            select o.task_id, o.hotkey,
+                   case when n.uid is null and h.netuid is not null then 'deregistered'::assignment_outcome
+                        when o.deadline <= now() then 'expired' else 'silent' end as outcome
             from task_assignments o
             left join miner_status m on m.netuid = o.netuid and m.hotkey = o.hotkey
+            left join neurons n on n.netuid = o.netuid and n.uid = o.uid and n.hotkey = o.hotkey
+            -- Before the first snapshot nobody is known, and nobody is gone.
+            left join neuron_heads h on h.netuid = o.netuid
             where o.netuid = $1
-              and (o.deadline <= now()
+              and ((n.uid is null and h.netuid is not null)
+                   or o.deadline <= now()
                    or ($2 and o.silent_at <= now()
                        and coalesce(greatest(o.seen_at, m.last_seen), '-infinity')
                            <= greatest(o.assigned_at, now() - make_interval(secs => $3))))
@@ -175,7 +184,8 @@ pub(crate) async fn take_overdue(
             for update of o skip locked
         ) overdue
         where a.task_id = overdue.task_id and a.hotkey = overdue.hotkey
-        returning a.task_id as "task_id: TaskId", a.hotkey, a.uid, a.slot, a.attempt, overdue.expired as "expired!"
+        returning a.task_id as "task_id: TaskId", a.hotkey, a.uid, a.slot, a.attempt,
+                  overdue.outcome as "outcome!: Outcome"
         "#,
         i32::from(netuid),
         silent,
@@ -192,11 +202,7 @@ pub(crate) async fn take_overdue(
                 uid: row.uid,
                 slot: row.slot,
                 attempt: row.attempt,
-                outcome: if row.expired {
-                    Outcome::Expired
-                } else {
-                    Outcome::Silent
-                },
+                outcome: row.outcome,
             })
         })
         .collect()

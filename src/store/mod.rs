@@ -6,6 +6,7 @@ pub mod bases;
 pub mod evaluations;
 pub mod files;
 pub mod miners;
+pub mod neurons;
 pub mod nonces;
 pub mod open;
 pub mod records;

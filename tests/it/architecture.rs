@@ -252,6 +252,7 @@ fn history_is_never_updated_in_place() {
             "assignment_ends",
             "miner_consensus",
             "miner_responses",
+            "neuron_history",
             "record_batches",
             "routing_records",
             "task_ends",

@@ -4,7 +4,8 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use sqlx::AssertSqlSafe;
 use violet::server::Server;
-use violet_chain::{BlockHash, EndpointStats};
+use violet_chain::{BlockHash, EndpointStats, Snapshot};
+use violet_devchain::SPEC_VERSION;
 
 use crate::harness::{
     GOOD, Neuron, SERVER, User, Way, World, eventually, fresh_chain, keypair, nonce, sign, translation,
@@ -206,6 +207,122 @@ async fn a_node_of_another_chain_decides_nothing() {
     way.lead_to(&world.chain);
     followed(&server, &world).await;
     server.stop().await;
+    world.end().await;
+}
+
+/// The hashes of all bases.
+async fn bases(world: &World) -> Vec<Vec<u8>> {
+    sqlx::query_scalar("select block_hash from bases order by block")
+        .fetch_all(&world.db)
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn tasks_flow_while_the_runtime_changes() {
+    let world = World::with(|config| config.tasks.silence_seconds = 600).await;
+    let user = world.user().await;
+    let miner = world.miner(1).await;
+    let validators = world.validators().await;
+    world.next_snapshot().await;
+    let of = |snapshot: &Snapshot| -> Vec<_> {
+        let neurons = snapshot.neurons.iter();
+        neurons
+            .map(|neuron| (neuron.uid, neuron.hotkey, neuron.coldkey, neuron.validator_permit))
+            .collect()
+    };
+    let before = of(&world.server.app.snapshots.latest().unwrap().snapshot);
+    let selective = "SubnetInfoRuntimeApi.get_selective_metagraph";
+    // A newer one; one without what a metagraph is best read with, which takes another way; and one that has it again.
+    for (version, withheld) in [(1, None), (2, Some(selective)), (3, None)] {
+        let drawn_before = user.submit(&translation(1)).await;
+        let version = SPEC_VERSION + version;
+        world.chain.upgrade_runtime(version, withheld).unwrap();
+        // Nothing is remembered from the runtime before.
+        let stake = 70_000_000_000_000 + u64::from(version);
+        let richest = validators[0].hotkey();
+        world.chain.set_stake(1, richest.0, stake, 0).unwrap();
+        world.next_snapshot().await;
+        let in_force = world.server.app.snapshots.current().unwrap().snapshot;
+        assert_eq!(in_force.spec_version, version);
+        assert_eq!(of(&in_force), before);
+        assert_eq!(in_force.by_hotkey(&richest).unwrap().stake.0, stake);
+        miner.heartbeat().await;
+        let drawn_after = user.submit(&translation(1)).await;
+        for task in [drawn_before, drawn_after] {
+            miner.receive(&task).await;
+            miner.answer(&task, "Casa").await;
+            validators[0].offered(&task).await;
+            assert_eq!(jury(&world, &task).await.pop(), i64::try_from(stake).ok());
+            for validator in &validators {
+                validator.judge(&task, |_| Some(GOOD)).await;
+            }
+            assert_eq!(user.ended(&task).await["status"], "approved");
+        }
+    }
+    assert_eq!(world.count("task_open").await, 0);
+    // The subnet did not change with the runtime.
+    assert_eq!(world.count("neuron_history").await, 0);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_fork_that_never_is_final_decides_nothing() {
+    let world = World::with(|config| config.tasks.silence_seconds = 600).await;
+    let user = world.user().await;
+    let miner = world.miner(1).await;
+    let validators = world.validators().await;
+    world.next_snapshot().await;
+    let (chain, app) = (&world.chain, &world.server.app);
+    let before = app.snapshots.latest().unwrap().snapshot;
+    let first = user.submit(&translation(1)).await;
+
+    // On the best chain the miner is gone, a stranger has its uid, and the stake is another.
+    chain.stall_finality(true);
+    let stranger = world.stranger();
+    chain.replace(1, miner.uid, stranger.hotkey().0, [1; 32]).unwrap();
+    let richest = validators[0].hotkey();
+    chain.set_stake(1, richest.0, 90_000_000_000_000, 0).unwrap();
+    let mut fork = Vec::new();
+    for _ in 0..4 {
+        fork.push(chain.advance(1).unwrap().hash.to_vec());
+    }
+    miner.heartbeat().await;
+    let second = user.submit(&translation(1)).await;
+    tokio::time::sleep(ROUNDS).await;
+    for task in [&first, &second] {
+        miner.receive(task).await;
+    }
+    let reply = stranger
+        .post("/api/v1/miner/heartbeat", &Neuron::heartbeat_body())
+        .await;
+    reply.problem(403, "/problems/forbidden");
+    assert_eq!(app.snapshots.latest().unwrap().snapshot.block, before.block);
+
+    // Another best chain becomes final, in which none of it happened.
+    chain.reorganize(6).unwrap();
+    chain.stall_finality(false);
+    world.next_snapshot().await;
+    let after = app.snapshots.latest().unwrap().snapshot;
+    assert!(after.block.number > before.block.number);
+    assert_eq!(after.neurons, before.neurons);
+    assert!(bases(&world).await.iter().all(|hash| !fork.contains(hash)));
+    assert_eq!(world.count("neuron_history").await, 0);
+    assert_eq!(world.count("assignment_ends").await, 0);
+    miner.heartbeat().await;
+    let third = user.submit(&translation(1)).await;
+    let right = before.by_hotkey(&richest).unwrap().stake.0;
+    for task in [&first, &second, &third] {
+        miner.receive(task).await;
+        miner.answer(task, "Casa").await;
+        validators[0].offered(task).await;
+        assert_eq!(jury(&world, task).await.pop(), i64::try_from(right).ok());
+        for validator in &validators {
+            validator.judge(task, |_| Some(GOOD)).await;
+        }
+        assert_eq!(user.ended(task).await["status"], "approved");
+    }
+    assert_eq!(world.count("task_open").await, 0);
     world.end().await;
 }
 

@@ -11,6 +11,7 @@ mod binary;
 mod chain_faults;
 mod evaluations;
 mod files;
+mod following;
 mod heartbeats;
 mod lifecycle;
 mod openapi;

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt::Debug};
 
 use sqlx::{AssertSqlSafe, Connection, Encode, PgConnection, Postgres, Type, postgres::PgConnectOptions};
 use violet::{
-    domain::{Priority, TaskState, TaskType, records::RecordKind, task::Reason},
+    domain::{Priority, TaskState, TaskType, neurons::Kind, records::RecordKind, task::Reason},
     store::{accounts::Role, assignments::Outcome},
 };
 
@@ -100,7 +100,11 @@ fn is_listed(priority: Priority, reason: Reason, kind: RecordKind, outcome: Outc
         | RecordKind::Settlement => {}
     }
     match outcome {
-        Outcome::Expired | Outcome::Silent | Outcome::Refused | Outcome::Withdrawn => {}
+        Outcome::Expired
+        | Outcome::Silent
+        | Outcome::Refused
+        | Outcome::Withdrawn
+        | Outcome::Deregistered => {}
     }
     match role {
         Role::Client | Role::Admin => {}
@@ -130,6 +134,7 @@ async fn labels_of_enums_equal_the_rust_variants() {
         Outcome::Silent,
         Outcome::Refused,
         Outcome::Withdrawn,
+        Outcome::Deregistered,
     ];
     let roles = [Role::Client, Role::Admin];
     is_listed(priorities[0], reasons[0], kinds[0], outcomes[0], roles[0]);
@@ -137,6 +142,7 @@ async fn labels_of_enums_equal_the_rust_variants() {
     let db = &mut fresh.db;
     let rust = [
         ("assignment_outcome", labels(db, &outcomes).await),
+        ("neuron_change", labels(db, Kind::ALL).await),
         ("record_kind", labels(db, &kinds).await),
         ("task_priority", labels(db, &priorities).await),
         ("task_reason", labels(db, &reasons).await),
@@ -161,10 +167,13 @@ async fn labels_of_enums_equal_the_rust_variants() {
         .collect();
     assert_eq!(schema, rust);
     for task_type in TaskType::ALL {
-        assert!(schema[5].1.contains(&task_type.name().to_owned()));
+        assert!(schema[6].1.contains(&task_type.name().to_owned()));
+    }
+    for kind in Kind::ALL {
+        assert!(schema[1].1.contains(&kind.name().to_owned()));
     }
     for state in TaskState::ALL {
-        assert!(schema[4].1.contains(&state.name().to_owned()));
+        assert!(schema[5].1.contains(&state.name().to_owned()));
     }
     fresh.drop().await;
 }

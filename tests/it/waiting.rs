@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use violet::{
-    domain::{TaskId, TaskType, capability::Capability, routing::Excluded},
+    domain::{TaskId, TaskType, capability::Capability},
     services::{drawing, roster},
 };
 
@@ -252,7 +252,7 @@ async fn places_that_are_taken_stay_taken_when_the_roster_is_read() {
         input_bytes: 10,
         draw: 0,
         slots: vec![(0, 1)],
-        earlier: Excluded::default(),
+        earlier: drawing::Earlier::default(),
     };
     let drawn = drawing::draw(app, &request)
         .await

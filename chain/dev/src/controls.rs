@@ -16,6 +16,7 @@ use crate::node::Node;
 use crate::rpc::{Gate, Refusal};
 use crate::runtime::AccountId;
 use crate::runtime::cheats::{self, CheatError};
+use crate::runtime::swaps;
 use crate::runtime::upgrade::Upgrade;
 use crate::tree::StoredBlock;
 
@@ -117,6 +118,16 @@ impl Controls {
     /// Gives a taken uid to another hotkey, which is how a neuron is deregistered.
     pub fn replace(&self, netuid: u16, uid: u16, hotkey: [u8; 32], coldkey: [u8; 32]) -> Result<(), Error> {
         self.cheat(|| cheats::replace(netuid, uid, &AccountId::new(hotkey), &AccountId::new(coldkey)))
+    }
+
+    /// Puts another hotkey in the place of one on every subnet. The neurons keep uid, registration and permit.
+    pub fn swap_hotkey(&self, old: [u8; 32], new: [u8; 32]) -> Result<(), Error> {
+        self.cheat(|| swaps::hotkey(&AccountId::new(old), &AccountId::new(new)))
+    }
+
+    /// Gives everything that a coldkey has to another.
+    pub fn swap_coldkey(&self, old: [u8; 32], new: [u8; 32]) -> Result<(), Error> {
+        self.cheat(|| swaps::coldkey(&AccountId::new(old), &AccountId::new(new)))
     }
 
     /// Sets the stake weight in rao below which a validator does not count.

@@ -117,6 +117,16 @@ const CHEATS: &[(&str, Cheat)] = &[
         controls.replace(netuid, uid, key(arguments)?, key(arguments)?)?;
         Ok(Value::Null)
     }),
+    // [oldHotkey, newHotkey]
+    ("dev_swapHotkey", |controls, arguments| {
+        controls.swap_hotkey(key(arguments)?, key(arguments)?)?;
+        Ok(Value::Null)
+    }),
+    // [oldColdkey, newColdkey]
+    ("dev_swapColdkey", |controls, arguments| {
+        controls.swap_coldkey(key(arguments)?, key(arguments)?)?;
+        Ok(Value::Null)
+    }),
     // [rao]
     ("dev_setStakeThreshold", |controls, arguments| {
         controls.set_stake_threshold(arguments.next()?)?;

@@ -40,6 +40,15 @@ pub enum CheatError {
     /// The chain never replaces the owner's hotkey.
     #[error("uid {uid} of subnet {netuid} is the owner's")]
     OwnersUid { netuid: u16, uid: u16 },
+    /// Nobody owns the hotkey.
+    #[error("the hotkey was never registered")]
+    UnknownHotkey,
+    /// A hotkey that is somebody's takes nobody's place.
+    #[error("the hotkey that is to take its place is somebody's already")]
+    KnownHotkey,
+    /// The coldkey owns no hotkey.
+    #[error("the coldkey owns no hotkey")]
+    UnknownColdkey,
 }
 
 /// Adds a subnet with the parameters the chain gives a new one. Commit-reveal is off: there is no drand here.

@@ -16,6 +16,7 @@ pub(crate) mod pallet;
 pub(crate) mod registration;
 pub(crate) mod serving;
 pub(crate) mod stake;
+pub(crate) mod swaps;
 pub(crate) mod types;
 pub(crate) mod upgrade;
 pub(crate) mod weights;

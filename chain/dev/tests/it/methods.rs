@@ -211,9 +211,17 @@ async fn the_cheats_are_methods() {
         rpc_params![1, 4, "//Newer", "//Newer//cold"],
     )
     .await;
+    ask(&wire, "dev_swapHotkey", rpc_params!["//New", "//Swapped"]).await;
+    ask(
+        &wire,
+        "dev_swapColdkey",
+        rpc_params!["//New//cold", "//Other//cold"],
+    )
+    .await;
     let graph = crate::snapshot(&wire, None).await;
     assert!(graph.permits.unwrap()[8]);
-    assert_eq!(graph.hotkeys.unwrap()[4], key("//Newer"));
+    let hotkeys = graph.hotkeys.unwrap();
+    assert_eq!((hotkeys[4], hotkeys[8]), (key("//Newer"), key("//Swapped")));
     ask(&wire, "dev_stallFinality", rpc_params![true]).await;
     let stalled = chain.finalized();
     ask(&wire, "dev_advance", rpc_params![]).await;
@@ -224,6 +232,8 @@ async fn the_cheats_are_methods() {
     for (method, params, code) in [
         ("dev_setPermit", rpc_params![1, 99, true], "5001"),
         ("dev_reorganize", rpc_params![9], "5001"),
+        ("dev_swapHotkey", rpc_params!["//New", "//Newest"], "5001"),
+        ("dev_swapColdkey", rpc_params!["//New//cold", "//Newest"], "5001"),
         ("dev_register", rpc_params![1, "nobody", "//New"], "InvalidParams"),
         ("dev_refuse", rpc_params!["loudly", 5], "InvalidParams"),
         ("dev_advance", rpc_params![100_001], "InvalidParams"),
