@@ -87,6 +87,10 @@ fn describe() {
             "Changes of the subnet's neurons that this replica recorded, by kind",
         ),
         (
+            "violet_stake_proofs_total",
+            "Proofs of a snapshot's stakes, by what became of them: stored, failed, or differs from the metagraph",
+        ),
+        (
             "violet_chain_calls_total",
             "Requests to nodes of the chain, by JSON-RPC method",
         ),

@@ -287,7 +287,7 @@ impl Client {
         }
     }
 
-    async fn ask<T: DeserializeOwned>(
+    pub(crate) async fn ask<T: DeserializeOwned>(
         &self,
         method: &'static str,
         fill: impl FnOnce(&mut ArrayParams),
@@ -304,13 +304,13 @@ impl Client {
     }
 }
 
-fn insert<T: serde::Serialize + ?Sized>(params: &mut ArrayParams, value: &T) {
+pub(crate) fn insert<T: serde::Serialize + ?Sized>(params: &mut ArrayParams, value: &T) {
     params
         .insert(value)
         .expect("texts, numbers and lists of texts are JSON");
 }
 
-fn parse_hex(method: &'static str, text: &str) -> Result<Vec<u8>, Error> {
+pub(crate) fn parse_hex(method: &'static str, text: &str) -> Result<Vec<u8>, Error> {
     let digits = text.strip_prefix("0x").unwrap_or(text);
     hex::decode(digits).map_err(|error| Error::Response {
         method,

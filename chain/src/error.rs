@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 
+use crate::proof::ProofError;
 use crate::types::{BlockRef, NetUid};
 
 /// A cause from a lower layer, kept for its message.
@@ -92,6 +93,17 @@ pub enum Error {
         netuid: NetUid,
         /// Which column.
         what: &'static str,
+    },
+    /// What the node gave as a proof of stakes proves nothing, or not what was asked.
+    #[error("the stakes of subnet {netuid} at block {} are not proved", block.number)]
+    Proof {
+        /// The subnet.
+        netuid: NetUid,
+        /// The block whose state was to be proved.
+        block: BlockRef,
+        /// Why not.
+        #[source]
+        source: ProofError,
     },
     /// The subnet does not exist at that block.
     #[error("subnet {netuid} does not exist at block {}", block.number)]

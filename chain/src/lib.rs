@@ -12,6 +12,7 @@ mod heads;
 mod hyperparameters;
 pub mod keys;
 mod mechanisms;
+mod proof;
 mod query;
 mod rpc;
 mod runtime;
@@ -30,6 +31,7 @@ pub use heads::FinalizedHeads;
 pub use hyperparameters::{Hyperparameter, Hyperparameters};
 pub use keys::{KeyError, Keypair, VrfProof, verify};
 pub use mechanisms::Mechanism;
+pub use proof::{ProofError, ProvedNeuron, ProvedStakes, StakeProof};
 pub use stake::{Holdings, Mismatch, StakeWeight};
 pub use stats::{EndpointStats, Stats};
 pub use types::{

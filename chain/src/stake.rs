@@ -19,7 +19,7 @@ use crate::types::{BlockRef, Hotkey, NetUid, Rao, Snapshot, Uid};
 /// Fractional bits of `U96F32`.
 const FRACTION: u32 = 32;
 /// The subnet whose alpha is TAO.
-const ROOT: u16 = 0;
+pub(crate) const ROOT: u16 = 0;
 
 /// A hotkey's stake weight on one subnet, in rao.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]

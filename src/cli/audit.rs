@@ -1,10 +1,18 @@
 //! `violet audit`: checks receipts without a server.
-use std::{io::Read as _, path::PathBuf, process::ExitCode};
+use std::{
+    io::Read as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{Args, Subcommand};
+use violet_chain::{ProvedStakes, StakeProof};
 
-use super::{Failure, counted, print};
-use crate::verify::{self, Outcome, Receipt, Report};
+use super::{Failure, counted, print, prove::VerifyStake};
+use crate::{
+    error::Causes,
+    verify::{self, Outcome, Receipt, Report},
+};
 
 /// Nothing is broken, but something is missing. 1 is for whatever fails, 2 for arguments that are none.
 const INCOMPLETE: u8 = 3;
@@ -14,12 +22,15 @@ pub(crate) enum Audit {
     /// Check a receipt: every signature and proof, the draw and the consensus computed anew. Ends with 0 when all of it
     /// holds, 1 when something does not, 3 when something is missing that a later receipt may have.
     Verify(Verify),
+    /// Check a proof of stakes and print them. Ends with 0 when it holds, 1 when it does not.
+    VerifyStake(VerifyStake),
 }
 
 impl Audit {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
         match self {
             Self::Verify(verify) => verify.run(),
+            Self::VerifyStake(verify) => verify.run(),
         }
     }
 }
@@ -29,6 +40,10 @@ impl Audit {
 pub(crate) struct Verify {
     /// What `GET /api/v1/audit/tasks/{task_id}` answered; `-` reads standard input.
     receipt: PathBuf,
+    /// A proof of the stakes at the block of a draw: what the server has at the receipt's `stake_proofs`, or what
+    /// `violet chain prove` wrote. May be given several times.
+    #[arg(long = "proof", value_name = "FILE")]
+    proofs: Vec<PathBuf>,
 }
 
 impl Verify {
@@ -43,7 +58,12 @@ impl Verify {
         };
         let receipt: Receipt =
             serde_json::from_str(&text).map_err(|error| format!("not a receipt: {error}"))?;
-        let report = verify::receipt(&receipt);
+        let proofs = self.proofs.iter().map(|file| {
+            let proof = read_proof(file)?;
+            proved(file, &proof)
+        });
+        let proofs = proofs.collect::<Result<Vec<_>, _>>()?;
+        let report = verify::receipt_with(&receipt, &proofs);
         print(&format!("{}\n{}", shown(&report), verdict(&report)));
         Ok(match report.outcome() {
             Outcome::Verified => ExitCode::SUCCESS,
@@ -51,6 +71,19 @@ impl Verify {
             Outcome::Broken => ExitCode::FAILURE,
         })
     }
+}
+
+/// A proof of stakes, still to be verified.
+pub(super) fn read_proof(file: &Path) -> Result<StakeProof, Failure> {
+    let bytes = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let proof = StakeProof::from_bytes(&bytes);
+    Ok(proof.map_err(|error| format!("{}: {}", file.display(), Causes(&error)))?)
+}
+
+/// What it proves of the block that it names; whether that is one of the chain is for others to say.
+pub(super) fn proved(file: &Path, proof: &StakeProof) -> Result<ProvedStakes, Failure> {
+    let proved = proof.verify(proof.block_hash());
+    Ok(proved.map_err(|error| format!("{}: the proof does not hold: {error}", file.display()))?)
 }
 
 /// What a report comes to, in a line.

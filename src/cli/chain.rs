@@ -10,7 +10,7 @@ use std::{
 
 use clap::{Args, Subcommand};
 use violet_chain::{
-    Client, Hyperparameters, Mismatch, NetUid, Snapshot,
+    Client, Hyperparameters, Mismatch, NetUid, Options, Snapshot,
     surface::{Surface, Way},
 };
 
@@ -18,7 +18,7 @@ use crate::config::Config;
 
 #[cfg(feature = "dev-chain")]
 use super::stop_signal;
-use super::{Failure, print};
+use super::{Failure, print, prove::Prove};
 #[cfg(feature = "dev-chain")]
 use crate::server::StartError;
 
@@ -35,22 +35,31 @@ pub(crate) enum Chain {
     Doctor(Doctor),
     /// Save a node's metadata.
     Metadata(Metadata),
+    /// Save a proof of the stakes of a subnet, which `violet audit` checks without a node.
+    Prove(Prove),
 }
 
 #[derive(Debug, Args)]
-struct Endpoint {
+pub(super) struct Endpoint {
     /// WebSocket address of a node; those of the settings by default (`chain.endpoints`).
     #[arg(long = "subtensor.chain_endpoint", visible_alias = "url", alias = "endpoint")]
     endpoint: Option<String>,
 }
 
 impl Endpoint {
-    async fn connect(&self, config: Option<&Path>) -> Result<Client, Failure> {
-        let endpoints = match &self.endpoint {
-            Some(endpoint) => vec![endpoint.clone()],
-            None => Config::load(config)?.chain.endpoints,
+    pub(super) async fn connect(&self, config: Option<&Path>) -> Result<Client, Failure> {
+        let (endpoints, archive_endpoints) = if let Some(endpoint) = &self.endpoint {
+            (vec![endpoint.clone()], Vec::new())
+        } else {
+            let settings = Config::load(config)?.chain;
+            (settings.endpoints, settings.archive_endpoints)
         };
-        Ok(Client::connect(&endpoints).await?)
+        let options = Options {
+            endpoints,
+            archive_endpoints,
+            ..Options::default()
+        };
+        Ok(Client::with(options).await?)
     }
 }
 
@@ -63,6 +72,7 @@ impl Chain {
             Self::Hyperparameters(hyper) => hyper.run(config).await,
             Self::Doctor(doctor) => doctor.run(config).await,
             Self::Metadata(metadata) => metadata.run(config).await,
+            Self::Prove(prove) => prove.run(config).await,
         }
     }
 }

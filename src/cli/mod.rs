@@ -6,6 +6,7 @@ mod demo;
 #[cfg(feature = "dev-chain")]
 mod dev;
 mod neurons;
+mod prove;
 #[cfg(feature = "dev-chain")]
 mod samples;
 mod serve;

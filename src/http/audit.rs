@@ -1,19 +1,30 @@
 //! `/api/v1/audit`: what anybody who was part of a task can check.
-use axum::{Json as Body, extract::State};
+use axum::{
+    Json as Body,
+    extract::State,
+    http::header,
+    response::{IntoResponse, Response},
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
-use violet_chain::Hotkey;
+use violet_chain::{BlockHash, Hotkey};
 
 use super::{extract::Path, principal::Client, problem::ApiError};
 use crate::{
     app::App,
     domain::{BatchId, OrganizationId, TaskId, records::RecordKind},
-    services::audit::{self, Proved},
+    services::{
+        audit::{self, Proved},
+        proving::{self, BlockName},
+    },
+    store::proofs::OfBase,
 };
 
 pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(get_task_receipt))
+    OpenApiRouter::new()
+        .routes(routes!(get_task_receipt))
+        .routes(routes!(get_stake_proof))
 }
 
 /// Everything that the decisions about a task rest on.
@@ -28,6 +39,8 @@ struct Receipt {
     named: Vec<Record>,
     /// The bases that may be known by now: those with two later snapshots, the first of them 10 s old.
     revealed: Vec<Revealed>,
+    /// Where proofs of all stakes at the blocks of bases are: for one base in a tempo.
+    stake_proofs: Vec<StakeProof>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -79,6 +92,32 @@ struct Revealed {
     preout: String,
     /// Hex.
     proof: String,
+}
+
+/// A proof that stakes, hotkeys and owners are those of the chain's state.
+#[derive(Debug, Serialize, ToSchema)]
+struct StakeProof {
+    /// Digest of the base's record, hex.
+    base: String,
+    block: u32,
+    #[schema(value_type = String)]
+    block_hash: BlockHash,
+    path: String,
+    /// Bytes.
+    size: u32,
+}
+
+impl From<OfBase> for StakeProof {
+    fn from(proof: OfBase) -> Self {
+        let block_hash = BlockHash(proof.block_hash);
+        Self {
+            base: hex::encode(proof.record),
+            block: proof.block,
+            block_hash,
+            path: format!("/api/v1/audit/bases/{block_hash}/proof"),
+            size: proof.size,
+        }
+    }
 }
 
 impl TryFrom<Proved> for Record {
@@ -152,5 +191,33 @@ async fn get_task_receipt(
                 proof: hex::encode(vrf.proof),
             })
             .collect(),
+        stake_proofs: receipt.proofs.into_iter().map(StakeProof::from).collect(),
     }))
+}
+
+/// Download the proof of all stakes of the subnet at the block of a base.
+///
+/// There is one for one base in a tempo. SCALE of ("violet/stake-proof/1", netuid, header, trie nodes): the nodes lead
+/// from the header's state root to the hotkeys, owners, stakes, parents and children of all neurons, and are checked
+/// without a node by `violet audit verify-stake`. `violet chain prove` asks a node for such a proof of any block.
+#[utoipa::path(
+    get, path = "/audit/bases/{block}/proof", tag = "audit",
+    params(("block" = String, Path, description = "Number of the block, or its hash (0x and 64 hex digits)")),
+    responses(
+        (status = 200, description = "The proof", body = Vec<u8>, content_type = "application/octet-stream"),
+        (status = 404, description = "not-found"),
+        ApiError
+    )
+)]
+async fn get_stake_proof(State(app): State<App>, Path(block): Path<BlockName>) -> Result<Response, ApiError> {
+    let (hash, proof) = proving::find(&app, block).await?;
+    let name = format!(
+        "attachment; filename=\"stakes-{}-{hash}.proof\"",
+        app.config.netuid
+    );
+    let headers = [
+        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
+        (header::CONTENT_DISPOSITION, name),
+    ];
+    Ok((headers, proof).into_response())
 }

@@ -190,6 +190,7 @@ impl ApiError {
 /// What the parameters of paths and queries must be.
 const PARAMETERS: &[(&str, &str)] = &[
     ("before", "the id of a task, a UUID"),
+    ("block", "the number of a block or its hash"),
     ("exclude", "the ids of tasks parted by commas"),
     ("expires", "a Unix time in seconds"),
     ("file_id", "the id of a file, a UUID"),

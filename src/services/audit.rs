@@ -52,6 +52,8 @@ pub struct Receipt {
     pub named: Vec<Proved>,
     /// The VRFs of the bases that may be known by now, by the digests of their records.
     pub revealed: Vec<(Digest, VrfProof)>,
+    /// Proofs of the stakes at the blocks of bases, where there are.
+    pub proofs: Vec<store::proofs::OfBase>,
 }
 
 /// The receipt of a task of this owner.
@@ -83,6 +85,8 @@ pub async fn receipt(app: &App, organization: OrganizationId, task: TaskId) -> R
     });
     bases.sort_unstable_by_key(|base| base.0);
     bases.dedup();
+    let digests: Vec<Vec<u8>> = bases.iter().map(|base| base.0.to_vec()).collect();
+    let proofs = store::proofs::of_bases(&app.db, &digests).await?;
     let mut revealed = Vec::new();
     for base in bases {
         if let Some(proof) = store::bases::revealed(&app.db, base.0, PUBLISHED_AFTER.as_secs_f64()).await? {
@@ -103,6 +107,7 @@ pub async fn receipt(app: &App, organization: OrganizationId, task: TaskId) -> R
         task: records,
         named,
         revealed,
+        proofs,
     })
 }
 

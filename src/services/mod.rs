@@ -23,6 +23,7 @@ pub mod sweeping;
 pub mod validators;
 
 pub mod audit;
+pub mod proving;
 pub mod recording;
 pub mod tasks;
 

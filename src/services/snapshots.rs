@@ -131,6 +131,11 @@ impl Snapshots {
         self.chain.get().map(Client::stats)
     }
 
+    /// Word of each one that comes into force.
+    pub fn changes(&self) -> watch::Receiver<Option<InForce>> {
+        self.current.subscribe()
+    }
+
     /// Waits for the first one.
     pub async fn first(&self) {
         // The sender lives in `self`, so waiting cannot fail.

@@ -9,6 +9,7 @@ pub mod miners;
 pub mod neurons;
 pub mod nonces;
 pub mod open;
+pub mod proofs;
 pub mod records;
 pub mod settlements;
 pub mod submissions;

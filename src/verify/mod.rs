@@ -1,10 +1,11 @@
 //! Checks a receipt without a server: every signature, every proof, and the draw and the consensus computed anew.
 //!
-//! What no receipt can prove is the server's statement, and reported as open: stakes, performance, block hashes, who was
-//! passed over, which evaluations there are, and the threshold. What is not recorded or published yet is missing, and
+//! What no receipt can prove is the server's statement, and reported as open: stakes (but for candidates whose block comes
+//! with a proof), performance, block hashes, who was passed over, which evaluations there are, and the threshold. What is not recorded or published yet is missing, and
 //! without it a receipt proves nothing.
 mod report;
 mod settlement;
+mod stakes;
 
 use std::collections::BTreeSet;
 
@@ -13,7 +14,7 @@ use ct_merkle::{InclusionProof, RootHash};
 use serde::Deserialize;
 use serde_json::Value;
 use sha2::Sha256;
-use violet_chain::{CryptoType, Hotkey, VrfProof, verify};
+use violet_chain::{CryptoType, Hotkey, ProvedStakes, VrfProof, verify};
 
 use crate::domain::{
     BatchId, OrganizationId, TaskId, blake2b_256,
@@ -21,6 +22,8 @@ use crate::domain::{
     records::{Base, CandidateSet, Digest, Draw, Record},
     routing::{self, Excluded, PERFORMANCE_SCALE, Rule},
 };
+
+use stakes::Proofs;
 
 pub use report::{Outcome, Report};
 
@@ -38,6 +41,8 @@ pub struct Receipt {
     pub records: Vec<Proved>,
     pub named: Vec<Proved>,
     pub revealed: Vec<Revealed>,
+    #[serde(default)]
+    pub stake_proofs: Vec<StakeProof>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -86,6 +91,13 @@ pub struct Revealed {
     pub proof: [u8; 64],
 }
 
+/// Where a proof of stakes is; only its block is of interest here.
+#[derive(Debug, Deserialize)]
+#[expect(missing_docs, reason = "the API description says what each is")]
+pub struct StakeProof {
+    pub block: u32,
+}
+
 /// What is named by records of the receipt.
 struct Named<'a> {
     rules: Vec<(Digest, &'a Rule)>,
@@ -95,6 +107,11 @@ struct Named<'a> {
 
 /// Checks everything that `receipt` says.
 pub fn receipt(receipt: &Receipt) -> Report {
+    receipt_with(receipt, &[])
+}
+
+/// Checks everything that `receipt` says, and the stakes of candidates where one of these is of their block.
+pub fn receipt_with(receipt: &Receipt, stakes: &[ProvedStakes]) -> Report {
     let mut report = Report::default();
     let decode = |proved: &Proved| Record::from_bytes(&proved.body);
     let (records, named): (Result<Vec<_>, _>, Result<Vec<_>, _>) = (
@@ -134,7 +151,7 @@ pub fn receipt(receipt: &Receipt) -> Report {
         known.bases.iter().all(|(_, base)| Some(base.server) == signer),
         "the bases are made with the key that signed",
     );
-    let mut drawn = Drawn::default();
+    let mut drawn = Drawn::new(stakes);
     let (mut draws, mut settled) = (0, false);
     for record in &records {
         match record {
@@ -173,13 +190,7 @@ pub fn receipt(receipt: &Receipt) -> Report {
             base.block, base.block_hash
         )
     }));
-    if draws > 0 {
-        report.open.push(
-            "the candidates with their stakes, performance and free places, and who was skipped, are the server's \
-             statement: compare stakes with the chain"
-                .into(),
-        );
-    }
+    drawn.proofs.conclude(receipt, draws, &mut report);
     if client_entropy.is_empty() && draws > 0 {
         report
             .open
@@ -280,14 +291,25 @@ fn find<'a, T>(all: &[(Digest, &'a T)], digest: Digest) -> Option<&'a T> {
 }
 
 /// What the draws so far have used up.
-#[derive(Default)]
-struct Drawn {
+struct Drawn<'a> {
     excluded: Excluded,
     hotkeys: Vec<Hotkey>,
     capability: Option<Capability>,
+    proofs: Proofs<'a>,
 }
 
-fn check_draw(receipt: &Receipt, draw: &Draw, known: &Named<'_>, drawn: &mut Drawn, report: &mut Report) {
+impl<'a> Drawn<'a> {
+    fn new(stakes: &'a [ProvedStakes]) -> Self {
+        Self {
+            excluded: Excluded::default(),
+            hotkeys: Vec::new(),
+            capability: None,
+            proofs: Proofs::new(stakes),
+        }
+    }
+}
+
+fn check_draw(receipt: &Receipt, draw: &Draw, known: &Named<'_>, drawn: &mut Drawn<'_>, report: &mut Report) {
     let number = draw.draw;
     let Some((set, base)) = find(&known.sets, draw.candidate_set).zip(find(&known.bases, draw.base)) else {
         report.check(
@@ -317,6 +339,7 @@ fn check_draw(receipt: &Receipt, draw: &Draw, known: &Named<'_>, drawn: &mut Dra
             base.block
         ),
     );
+    drawn.proofs.check(number, base, set, report);
     check_candidates(number, rule, set, drawn, report);
     let before = check_chosen(draw, set, drawn, report);
 
@@ -360,7 +383,13 @@ fn check_draw(receipt: &Receipt, draw: &Draw, known: &Named<'_>, drawn: &mut Dra
 }
 
 /// Who stood for election: each once, within the rule, and for what the draws before were for.
-fn check_candidates(number: u32, rule: &Rule, set: &CandidateSet, drawn: &mut Drawn, report: &mut Report) {
+fn check_candidates(
+    number: u32,
+    rule: &Rule,
+    set: &CandidateSet,
+    drawn: &mut Drawn<'_>,
+    report: &mut Report,
+) {
     report.check(
         ascending(set.candidates.iter().map(|one| one.uid))
             && distinct(set.candidates.iter().map(|one| one.hotkey)),
@@ -385,7 +414,7 @@ fn check_candidates(number: u32, rule: &Rule, set: &CandidateSet, drawn: &mut Dr
 }
 
 /// Whether the choice is possible at all, which shows without the base. Gives who was out before this draw.
-fn check_chosen(draw: &Draw, set: &CandidateSet, drawn: &mut Drawn, report: &mut Report) -> Excluded {
+fn check_chosen(draw: &Draw, set: &CandidateSet, drawn: &mut Drawn<'_>, report: &mut Report) -> Excluded {
     let number = draw.draw;
     let candidate = |uid: &u16| set.candidates.iter().find(|one| one.uid == *uid);
     report.check(

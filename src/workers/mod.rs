@@ -1,6 +1,7 @@
 //! What runs without being asked. Each worker is idempotent: a failure is logged, and the next round is the retry.
 mod follow_chain;
 mod note_sights;
+mod prove_stakes;
 mod wake_others;
 
 use std::{panic::AssertUnwindSafe, time::Duration};
@@ -43,6 +44,12 @@ pub fn start(app: &App, tracker: &TaskTracker, stop: &CancellationToken) {
         app.clone(),
         stop.clone(),
         follow_chain::run,
+    ));
+    tracker.spawn(kept_up(
+        "prove-stakes",
+        app.clone(),
+        stop.clone(),
+        prove_stakes::run,
     ));
     tracker.spawn(kept_up("listen", app.clone(), stop.clone(), wake_others::listen));
     let every = |name, period, woken_by, work| {

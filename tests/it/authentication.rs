@@ -6,6 +6,7 @@ use crate::harness::{Neuron, Reply, World};
 
 /// Open to everybody, on purpose.
 const PUBLIC: &[(&str, &str)] = &[
+    ("get", "/api/v1/audit/bases/{block}/proof"),
     ("get", "/api/v1/network"),
     ("get", "/health"),
     ("get", "/metrics"),
@@ -25,7 +26,7 @@ const SIGNED: &[(&str, &str)] = &[
 /// For users, or for whoever has a link.
 const LINKED: &str = "/api/v1/files/{file_id}/download";
 /// All of them together with those for users: a new operation has to be thought about here.
-const OPERATIONS: usize = 34;
+const OPERATIONS: usize = 35;
 
 fn operations() -> Vec<(String, String)> {
     let description = serde_json::to_value(violet::http::openapi()).unwrap();
@@ -44,7 +45,8 @@ fn filled(path: &str) -> String {
     let path = path
         .replace("{task_id}", "0192f0c1-2a3b-7c4d-8e5f-000000000001")
         .replace("{file_id}", "0192f0c1-2a3b-7c4d-8e5f-000000000002")
-        .replace("{uid}", "0");
+        .replace("{uid}", "0")
+        .replace("{block}", "0");
     assert!(
         !path.contains('{'),
         "{path} has a parameter that this test does not know"

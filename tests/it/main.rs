@@ -15,6 +15,7 @@ mod following;
 mod heartbeats;
 mod lifecycle;
 mod openapi;
+mod proofs;
 mod receipts;
 mod records;
 mod reference_neurons;

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use crate::devchain::{Error, Head};
 use crate::making::BuildError;
 use crate::node::Node;
-use crate::rpc::{Gate, Refusal};
+use crate::rpc::{Gate, Proofs, Refusal};
 use crate::runtime::AccountId;
 use crate::runtime::cheats::{self, CheatError};
 use crate::runtime::swaps;
@@ -28,6 +28,7 @@ pub struct Controls {
     pub(crate) gate: Gate,
     pace: watch::Sender<Duration>,
     claimed_genesis: RwLock<Option<H256>>,
+    proofs: RwLock<Proofs>,
     errands: Mutex<JoinSet<()>>,
 }
 
@@ -38,6 +39,7 @@ impl Controls {
             gate: Gate::new(),
             pace: watch::Sender::new(block_time),
             claimed_genesis: RwLock::new(None),
+            proofs: RwLock::default(),
             errands: Mutex::new(JoinSet::new()),
         }
     }
@@ -53,6 +55,11 @@ impl Controls {
             .claimed_genesis
             .read()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How proofs of storage are given.
+    pub(crate) fn proofs(&self) -> Proofs {
+        *self.proofs.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Does something after a while, unless the chain is gone by then.
@@ -235,6 +242,11 @@ impl Controls {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         *claimed = hash.map(H256);
+    }
+
+    /// Gives proofs of storage in this way from now on.
+    pub fn give_proofs(&self, proofs: Proofs) {
+        *self.proofs.write().unwrap_or_else(PoisonError::into_inner) = proofs;
     }
 
     /// Writes the best chain and its newest state to a file that [`Options::saved`](crate::Options::saved) takes.

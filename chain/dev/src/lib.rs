@@ -22,7 +22,7 @@ pub use controls::Controls;
 pub use devchain::{DevChain, Error, Head, Options, spawn};
 pub use genesis::{Account, Genesis, GenesisError, Neuron, Subnet, public_key};
 pub use node::UpgradeError;
-pub use rpc::Refusal;
+pub use rpc::{Proofs, Refusal};
 pub use runtime::SPEC_VERSION;
 pub use runtime::cheats::CheatError;
 pub use saved::SavedError;

@@ -11,6 +11,7 @@ mod faults;
 mod gateway;
 mod hyperparameters;
 mod keys;
+mod proofs;
 mod surface;
 mod types;
 mod wallet;

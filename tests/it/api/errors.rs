@@ -6,7 +6,7 @@ use std::{
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
-use sqlx::Connection as _;
+use sqlx::{AssertSqlSafe, Connection as _};
 use violet::server::Server;
 
 use crate::harness::{Multipart, Neuron, Reply, SERVER, TEXT, User, World, keypair, samples};
@@ -14,6 +14,8 @@ use crate::harness::{Multipart, Neuron, Reply, SERVER, TEXT, User, World, keypai
 const UNKNOWN: &str = "0192f0c1-2a3b-7c4d-8e5f-000000000001";
 const LIMIT: u64 = 100_000;
 const SIGNED_LIMIT: usize = 8192;
+/// Every operation that asks the database asks one of these first.
+const ASKED: [&str; 4] = ["api_keys", "auth_nonces", "stake_proofs", "users"];
 
 /// Method, path, status, type.
 type Named = (String, String, u16, String);
@@ -100,7 +102,8 @@ impl Operation {
             .path
             .replace("{task_id}", UNKNOWN)
             .replace("{file_id}", UNKNOWN)
-            .replace("{uid}", "0");
+            .replace("{uid}", "0")
+            .replace("{block}", "4000000000");
         assert!(!target.contains('{'), "{target} has an unknown parameter");
         if self.path == "/api/v1/miner/files" {
             return format!("{target}?task_id={UNKNOWN}");
@@ -276,7 +279,7 @@ async fn ask_wrongly(walk: &mut Walk, operation: &Operation) {
     } else if operation.is_form() {
         walk.see_answer(operation, &target, "--").await;
     }
-    if operation.path.contains("_id}") {
+    if ["_id}", "{block}"].iter().any(|id| operation.path.contains(id)) {
         walk.see_answer(operation, &target, "").await;
     }
 }
@@ -429,18 +432,14 @@ async fn break_the_database(walk: &mut Walk, operations: &[Operation]) {
         .iter()
         .filter(|operation| operation.named().iter().any(|error| error.2 == 500))
         .collect();
-    for table in ["api_keys", "auth_nonces", "users"] {
-        let statement = format!("alter table {table} rename to {table}_gone");
-        walk.world.sql(&statement).await;
-    }
+    let renaming = ASKED.map(|table| format!("alter table {table} rename to {table}_gone"));
+    walk.world.sql(&renaming.join(";")).await;
     for operation in &asking {
         let reply = ask_anew(walk, &walk.world.server, operation).await;
         walk.see(operation, &reply);
     }
-    for table in ["api_keys", "auth_nonces", "users"] {
-        let statement = format!("alter table {table}_gone rename to {table}");
-        walk.world.sql(&statement).await;
-    }
+    let renaming = ASKED.map(|table| format!("alter table {table}_gone rename to {table}"));
+    walk.world.sql(&renaming.join(";")).await;
 
     let away = walk.world.replica().await;
     away.app.db.close().await;
@@ -459,7 +458,8 @@ async fn break_the_database(walk: &mut Walk, operations: &[Operation]) {
     slow.app.snapshots.first().await;
     let mut connection = walk.world.db.acquire().await.unwrap();
     let mut held = connection.begin().await.unwrap();
-    sqlx::raw_sql("lock table api_keys, auth_nonces, users in access exclusive mode")
+    let lock = format!("lock table {} in access exclusive mode", ASKED.join(", "));
+    sqlx::raw_sql(AssertSqlSafe(lock))
         .execute(&mut *held)
         .await
         .unwrap();

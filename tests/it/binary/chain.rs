@@ -90,3 +90,64 @@ async fn doctor_and_metagraph_read_a_node() {
     assert_eq!(code, Some(1), "{err}");
     assert!(err.contains("subnet 1 has no mechanism 1 at block "), "{err}");
 }
+
+#[tokio::test]
+async fn stakes_are_proved_by_a_node_and_checked_without_one() {
+    let chain = chain().await;
+    let url = chain.ws_url();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.proof");
+    let name = file.to_str().unwrap();
+    let (code, out, err) = run(&["chain", "prove", "--url", &url, "--block", "0", "--out", name]).await;
+    assert_eq!(code, Some(0), "{err}");
+    assert!(
+        out.starts_with("the stakes of 8 neurons of subnet 1 at block 0 (0x"),
+        "{out}"
+    );
+    let ahead = [
+        "chain",
+        "prove",
+        "--url",
+        &url,
+        "--block",
+        "4000000000",
+        "--out",
+        name,
+    ];
+    let (code, _, err) = run(&ahead).await;
+    assert_eq!(code, Some(1));
+    assert!(err.contains("block 4000000000 is not final yet"), "{err}");
+    let hash = format!("0x{}", hex::encode(chain.genesis_hash()));
+    chain.shutdown().await;
+
+    let (code, out, _) = run(&["audit", "verify-stake", name]).await;
+    assert_eq!((code, out.lines().count()), (Some(0), 1 + 8 + 2), "{out}");
+    assert!(
+        out.contains("\nopen: that this is the hash of a final block"),
+        "{out}"
+    );
+    let (code, out, _) = run(&["audit", "verify-stake", name, "--block-hash", &hash, "--json"]).await;
+    assert_eq!(code, Some(0));
+    let stakes: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(stakes["block"]["hash"], hash);
+    assert_eq!(stakes["neurons"].as_array().unwrap().len(), 8);
+    let other = format!("0x{}", "11".repeat(32));
+    let (code, _, err) = run(&["audit", "verify-stake", name, "--block-hash", &other]).await;
+    assert_eq!(code, Some(1));
+    assert!(
+        err.contains(&format!("it is of block {hash}, not of {other}")),
+        "{err}"
+    );
+
+    let mut bytes = std::fs::read(&file).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    std::fs::write(&file, &bytes).unwrap();
+    let (code, _, err) = run(&["audit", "verify-stake", name]).await;
+    assert_eq!(code, Some(1));
+    assert!(err.contains("the proof does not hold"), "{err}");
+    std::fs::write(&file, b"nothing").unwrap();
+    let (code, _, err) = run(&["audit", "verify-stake", name]).await;
+    assert_eq!(code, Some(1));
+    assert!(err.contains("not a proof of stakes"), "{err}");
+}

@@ -10,6 +10,7 @@ use crate::harness::{BAD, GOOD, Reply, SERVER, User, World, keypair, signature_t
 
 mod forgeries;
 mod forgery;
+mod stakes;
 
 /// A settled task with five candidates of whom two were drawn twice over.
 async fn settled(world: &World) -> (User, String) {

@@ -80,6 +80,11 @@ const CHEATS: &[(&str, Cheat)] = &[
         controls.claim_genesis(claimed.map(|hash| hash.0));
         Ok(Value::Null)
     }),
+    // ["true" | "refused" | "forged"]
+    ("dev_giveProofs", |controls, arguments| {
+        controls.give_proofs(arguments.next()?);
+        Ok(Value::Null)
+    }),
     // []
     ("dev_dropConnections", |controls, _| {
         let acting = Arc::clone(controls);

@@ -28,6 +28,7 @@ use crate::tree::BlockError;
 
 pub use server::Refusal;
 pub(crate) use server::{Gate, serve};
+pub use state::Proofs;
 
 /// What a method answers.
 type Answer = Result<Value, ErrorObjectOwned>;
@@ -48,7 +49,7 @@ fn register(module: &mut RpcModule<Node>, controls: &Arc<Controls>) -> Result<()
     chain::register(module, controls)?;
     dev::register(module, controls)?;
     payment::register(module)?;
-    state::register(module)?;
+    state::register(module, controls)?;
     author::register(module)?;
     system::register(module)?;
     let mut names: Vec<&'static str> = module.method_names().collect();

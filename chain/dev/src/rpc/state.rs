@@ -6,10 +6,12 @@ use codec::Decode as _;
 use jsonrpsee::core::{RegisterMethodError, SubscriptionError};
 use jsonrpsee::types::{ErrorObjectOwned, Params};
 use jsonrpsee::{PendingSubscriptionSink, RpcModule, SubscriptionMessage, SubscriptionSink};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use sp_core::H256;
 
 use super::{Answer, Arguments, INVALID_PARAMS, from_hex, refusal, to_hex};
+use crate::controls::Controls;
 use crate::node::Node;
 use crate::runtime::upgrade::{UPGRADE_KEY, Upgrade};
 use crate::state::{State, StateError};
@@ -17,8 +19,26 @@ use crate::tree::Following;
 
 /// As many keys as Substrate gives in one page.
 const MOST_KEYS: usize = 1_000;
+/// JSON-RPC's code for a method that a node does not serve.
+const METHOD_NOT_FOUND: i32 = -32601;
 
-pub(super) fn register(module: &mut RpcModule<Node>) -> Result<(), RegisterMethodError> {
+/// How proofs of storage are given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Proofs {
+    /// As they are.
+    #[default]
+    True,
+    /// Not at all, as by a gateway that does not pass the method on.
+    Refused,
+    /// With a bit of one trie node flipped.
+    Forged,
+}
+
+pub(super) fn register(
+    module: &mut RpcModule<Node>,
+    controls: &Arc<Controls>,
+) -> Result<(), RegisterMethodError> {
     module.register_method("state_getStorage", |params, node, _| storage(&params, node))?;
     module.register_alias("state_getStorageAt", "state_getStorage")?;
     module.register_method("state_getStorageHash", |params, node, _| {
@@ -34,7 +54,10 @@ pub(super) fn register(module: &mut RpcModule<Node>) -> Result<(), RegisterMetho
     module.register_method("state_queryStorageAt", |params, node, _| query(&params, node))?;
     module.register_method("state_getKeysPaged", |params, node, _| keys(&params, node))?;
     module.register_alias("state_getKeysPagedAt", "state_getKeysPaged")?;
-    module.register_method("state_getReadProof", |params, node, _| prove(&params, node))?;
+    let shared = Arc::clone(controls);
+    module.register_method("state_getReadProof", move |params, node, _| {
+        prove(&params, node, shared.proofs())
+    })?;
     module.register_method("state_call", |params, node, _| call(&params, node))?;
     module.register_alias("state_callAt", "state_call")?;
     module.register_method("state_getMetadata", |params, node, _| metadata(&params, node))?;
@@ -107,11 +130,19 @@ fn keys(params: &Params<'_>, node: &Node) -> Answer {
     Ok(keys.iter().map(to_hex).collect())
 }
 
-fn prove(params: &Params<'_>, node: &Node) -> Answer {
+fn prove(params: &Params<'_>, node: &Node, proofs: Proofs) -> Answer {
+    if proofs == Proofs::Refused {
+        return Err(refusal(METHOD_NOT_FOUND, "Method not found"));
+    }
     let mut arguments = Arguments::of(params);
     let keys = arguments.byte_list()?;
     let hash = arguments.block()?.unwrap_or_else(|| node.best().hash);
-    let proof = node.state(Some(hash))?.prove(&keys)?;
+    let mut proof = node.state(Some(hash))?.prove(&keys)?;
+    if proofs == Proofs::Forged
+        && let Some(last) = proof.last_mut().and_then(|node| node.last_mut())
+    {
+        *last ^= 1;
+    }
     let proof: Vec<String> = proof.iter().map(to_hex).collect();
     Ok(json!({ "at": hash, "proof": proof }))
 }

@@ -116,6 +116,33 @@ async fn it_lies_about_its_genesis() {
 }
 
 #[tokio::test]
+async fn it_refuses_and_forges_proofs() {
+    let chain = manual().await;
+    let client = connect(&chain).await;
+    let give = async |how: &str| ask(&client, "dev_giveProofs", rpc_params![how]).await;
+    let proof = async || {
+        let keys = [subnetwork_n()];
+        let read = client.request::<Value, _>("state_getReadProof", rpc_params![keys]);
+        read.await.map(|answer| answer["proof"].clone())
+    };
+    let honest = proof().await.unwrap();
+    give("forged").await;
+    let forged = proof().await.unwrap();
+    let same = honest.as_array().unwrap().iter().zip(forged.as_array().unwrap());
+    assert_eq!(same.filter(|(one, other)| one != other).count(), 1);
+    give("refused").await;
+    assert!(
+        proof()
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("Method not found")
+    );
+    give("true").await;
+    assert_eq!(proof().await.unwrap(), honest);
+}
+
+#[tokio::test]
 async fn the_block_time_is_set_while_it_runs() {
     let chain = manual().await;
     let client = connect(&chain).await;
