@@ -5,8 +5,12 @@ use sp_runtime::BuildStorage as _;
 use sp_state_machine::BasicExternalities;
 
 use crate::genesis::Genesis;
-use crate::runtime::pallet::{NetworksAdded, SubnetworkN, TaoWeight, TotalNetworks};
-use crate::runtime::{AccountId, BalancesConfig, Runtime, RuntimeGenesisConfig, SudoConfig, cheats};
+use crate::runtime::pallet::{
+    NetworksAdded, SubnetworkN, SubtokenEnabled, TaoWeight, TotalNetworks, ValidatorPermit,
+};
+use crate::runtime::{
+    AccountId, BalancesConfig, Runtime, RuntimeGenesisConfig, SudoConfig, cheats, registration, upgrade,
+};
 
 /// Holds the hash of the metadata, so that a chain with another runtime has another genesis hash: clients keep
 /// metadata on disk by genesis hash and spec version.
@@ -17,7 +21,7 @@ const SEED_KEY: &[u8] = b":violet:seed";
 
 /// The hash that names the runtime of this program.
 pub(crate) fn metadata_hash() -> [u8; 32] {
-    let metadata: Vec<u8> = Runtime::metadata().into();
+    let metadata = upgrade::unchanged_metadata(14).expect("there is a version 14");
     sp_core::blake2_256(&metadata)
 }
 
@@ -55,6 +59,7 @@ impl Genesis {
         cheats::set_epochs(self.epochs);
         // Root is a subnet without neurons here.
         NetworksAdded::<Runtime>::insert(0, true);
+        SubtokenEnabled::<Runtime>::insert(0, true);
         SubnetworkN::<Runtime>::insert(0, 0);
         TotalNetworks::<Runtime>::put(1);
         for subnet in &self.subnets {
@@ -64,15 +69,28 @@ impl Genesis {
             );
             cheats::add_subnet(subnet.netuid, subnet.tempo, &coldkey, &hotkey);
         }
-        for neuron in &self.neurons {
-            let netuid = neuron.netuid;
-            let hotkey = AccountId::new(neuron.hotkey);
-            let written =
-                cheats::register(netuid, &hotkey, &AccountId::new(neuron.coldkey)).and_then(|uid| {
-                    cheats::set_stake(netuid, &hotkey, neuron.alpha, neuron.root)?;
-                    cheats::set_permit(netuid, uid, neuron.validator_permit)?;
-                    cheats::set_axon(netuid, &hotkey, neuron.axon)
-                });
+        for subnet in &self.subnets {
+            self.write_neurons(subnet.netuid);
+        }
+    }
+
+    /// Each column is written once, so that a chain of thousands begins at once.
+    fn write_neurons(&self, netuid: u16) {
+        let neurons: Vec<_> = self
+            .neurons
+            .iter()
+            .filter(|neuron| neuron.netuid == netuid)
+            .collect();
+        let keys = neurons
+            .iter()
+            .map(|neuron| (AccountId::new(neuron.hotkey), AccountId::new(neuron.coldkey)));
+        let keys: Vec<_> = keys.collect();
+        registration::append_all(netuid, &keys);
+        let permits: Vec<bool> = neurons.iter().map(|neuron| neuron.validator_permit).collect();
+        ValidatorPermit::<Runtime>::insert(netuid, permits);
+        for (neuron, (hotkey, _)) in neurons.iter().zip(&keys) {
+            let written = cheats::set_stake(netuid, hotkey, neuron.alpha, neuron.root)
+                .and_then(|()| cheats::set_axon(netuid, hotkey, neuron.axon));
             written.expect("a checked genesis names known subnets and no hotkey twice");
         }
     }

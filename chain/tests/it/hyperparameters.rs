@@ -140,3 +140,41 @@ async fn absent_subnets_and_absent_calls_are_errors() {
         "SubnetInfoRuntimeApi.get_subnet_hyperparams_v3 is missing in runtime 461"
     );
 }
+
+/// The dev chain's own, each version withheld after the other.
+#[tokio::test]
+async fn the_dev_chain_answers_by_each_version() {
+    let chain = manual_chain(Genesis::default()).await;
+    let client = Client::connect(&[chain.ws_url()]).await.unwrap();
+    let gone = [
+        "SubnetInfoRuntimeApi.get_subnet_hyperparams_v3",
+        "SubnetInfoRuntimeApi.get_subnet_hyperparams_v2",
+    ];
+    let mut newest: Option<Hyperparameters> = None;
+    for (withheld, (version, count)) in [(3, 33), (2, 33), (1, 27)].into_iter().enumerate() {
+        let spec_version = violet_devchain::SPEC_VERSION + 1 + u32::try_from(withheld).unwrap();
+        chain
+            .upgrade_runtime(spec_version, gone[..withheld].iter().copied())
+            .unwrap();
+        chain.advance(1).unwrap();
+        let block = client.finalized().await.unwrap();
+        let read = client.hyperparameters(NETUID, block).await.unwrap();
+        assert_eq!((read.version, read.values.len()), (version, count));
+        let first = newest.get_or_insert_with(|| read.clone());
+        let shared = read
+            .values
+            .iter()
+            .filter_map(|(name, value)| Some((name, value, first.get(name)?)));
+        let shared: Vec<_> = shared.collect();
+        assert!(shared.len() >= 20, "{shared:?}");
+        assert!(shared.iter().all(|(_, old, new)| old == new), "{shared:?}");
+    }
+    let first = newest.unwrap();
+    assert_eq!(integer(&first, "tempo"), Some(10));
+    assert_eq!(
+        first.get("alpha_sigmoid_steepness"),
+        Some(&Hyperparameter::Fixed(1_000.0))
+    );
+    let absent = client.hyperparameters(NetUid(9), first.block).await;
+    assert!(matches!(absent, Err(Error::NoSuchSubnet { .. })), "{absent:?}");
+}

@@ -12,6 +12,7 @@ mod gateway;
 mod hyperparameters;
 mod keys;
 mod proofs;
+mod python;
 mod surface;
 mod types;
 mod wallet;

@@ -129,6 +129,37 @@ async fn all_ways_read_the_same() {
 }
 
 /// The answers that the calls would give at this block, where the chain's own would be of a later one.
+/// Its own calls, one after the other withheld.
+#[tokio::test]
+async fn the_dev_chain_has_every_way() {
+    let chain = manual_chain(Genesis::default()).await;
+    eventful(&chain).await;
+    let client = Client::connect(&[chain.ws_url()]).await.unwrap();
+    let (expected, _) = read(&chain.ws_url(), client.finalized().await.unwrap()).await;
+    let gone = [
+        "SubnetInfoRuntimeApi.get_selective_metagraph",
+        "SubnetInfoRuntimeApi.get_metagraph",
+        "NeuronInfoRuntimeApi.get_neurons_lite",
+    ];
+    for (withheld, way) in Way::ALL.into_iter().enumerate() {
+        let spec_version = expected.spec_version + 1 + u32::try_from(withheld).unwrap();
+        chain
+            .upgrade_runtime(spec_version, gone[..withheld].iter().copied())
+            .unwrap();
+        chain.advance(1).unwrap();
+        let block = client.finalized().await.unwrap();
+        let (snapshot, by) = read(&chain.ws_url(), block).await;
+        assert_eq!(by, way);
+        let same = Snapshot {
+            block: expected.block,
+            spec_version: expected.spec_version,
+            timestamp: expected.timestamp,
+            ..snapshot
+        };
+        assert_eq!(same, expected, "{way}");
+    }
+}
+
 async fn at(chain: &DevChain, block: BlockRef) -> Answers {
     metagraph_answers(chain, &fixture(461), (NETUID.0, ABSENT.0), block).await
 }

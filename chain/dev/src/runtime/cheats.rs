@@ -6,12 +6,13 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::pallet::{
     Axons, CommitRevealWeightsEnabled, ImmunityPeriod, Kappa, Keys, LastEpochBlock, MaxAllowedUids,
-    MaxAllowedValidators, MechanismCountCurrent, MinAllowedWeights, NetworkRegisteredAt, NetworksAdded,
-    StakeThreshold, SubnetOwner, SubnetOwnerHotkey, SubnetworkN, Tempo, TotalHotkeyAlpha, TotalNetworks,
-    Uids, ValidatorPermit, WeightsSetRateLimit, Yuma3On,
+    MaxAllowedValidators, MechanismCountCurrent, MinAllowedWeights, NetworkPowRegistrationAllowed,
+    NetworkRegisteredAt, NetworksAdded, Owner, StakeThreshold, SubnetOwner, SubnetOwnerHotkey, SubnetworkN,
+    SubtokenEnabled, Tempo, TotalHotkeyAlpha, TotalNetworks, Uids, ValidatorPermit, WeightsSetRateLimit,
+    Yuma3On,
 };
 use super::types::AxonInfo;
-use super::{AccountId, Runtime, SubtensorModule, epoch, registration, weights};
+use super::{AccountId, Runtime, SubtensorModule, epoch, registration, shares, staking, weights};
 
 /// The protocol number the Python SDK serves with.
 const AXON_PROTOCOL: u8 = 4;
@@ -68,6 +69,8 @@ pub fn add_subnet(netuid: u16, tempo: u16, owner_coldkey: &AccountId, owner_hotk
     WeightsSetRateLimit::<Runtime>::insert(netuid, 100);
     CommitRevealWeightsEnabled::<Runtime>::insert(netuid, false);
     Yuma3On::<Runtime>::insert(netuid, true);
+    SubtokenEnabled::<Runtime>::insert(netuid, true);
+    NetworkPowRegistrationAllowed::<Runtime>::insert(netuid, false);
     // Spreads the epochs of subnets over the blocks of a tempo.
     let ahead = u64::from(netuid.checked_rem(tempo).unwrap_or_default());
     LastEpochBlock::<Runtime>::insert(netuid, SubtensorModule::now().saturating_sub(ahead));
@@ -104,8 +107,11 @@ pub fn replace(netuid: u16, uid: u16, hotkey: &AccountId, coldkey: &AccountId) -
 /// Sets what is staked on a hotkey, registered or not, in rao.
 pub fn set_stake(netuid: u16, hotkey: &AccountId, alpha: u64, root: u64) -> Result<(), CheatError> {
     known(netuid)?;
-    TotalHotkeyAlpha::<Runtime>::insert(hotkey, netuid, alpha);
-    TotalHotkeyAlpha::<Runtime>::insert(hotkey, 0, root);
+    let owner = Owner::<Runtime>::contains_key(hotkey).then(|| Owner::<Runtime>::get(hotkey));
+    for (netuid, rao) in [(netuid, alpha), (0, root)] {
+        staking::adjusted(netuid, TotalHotkeyAlpha::<Runtime>::get(hotkey, netuid), rao);
+        shares::set(hotkey, owner.as_ref(), netuid, rao);
+    }
     Ok(())
 }
 

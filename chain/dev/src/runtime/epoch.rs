@@ -1,7 +1,6 @@
 //! Epochs: when one is due, what Yuma is given, and where its outcome is stored.
 //!
-//! Emission is reckoned and stored but not paid out: stake moves by cheats alone. The owner's cut is held back
-//! as on the chain.
+//! What they pay out is in `payout`.
 
 use substrate_fixed::types::U64F64;
 
@@ -11,13 +10,15 @@ use super::pallet::{
     BondsMovingAverage, BondsPenalty, CommitRevealWeightsEnabled, Consensus, ConsensusByMechanism, Dividends,
     Emission, Event, Incentive, Kappa, Keys, LastEpochBlock, LastMechansimStepBlock, LastUpdate,
     LiquidAlphaOn, MaxAllowedValidators, MaxEpochsPerBlock, MechanismCountCurrent, MechanismEmissionSplit,
-    NetworksAdded, PendingEpochAt, PendingServerEmission, PendingValidatorEmission, StakeThreshold,
-    StakeWeight, SubnetEpochIndex, SubnetOwnerHotkey, SubnetworkN, TaoWeight, Tempo, Uids, ValidatorPermit,
+    NetworksAdded, OwnerCutEnabled, PendingEpochAt, PendingOwnerCut, PendingServerEmission,
+    PendingValidatorEmission, StakeThreshold, StakeWeight, SubnetAlphaOut, SubnetAlphaOutEmission,
+    SubnetEpochIndex, SubnetOwnerHotkey, SubnetworkN, TaoWeight, Tempo, Uids, ValidatorPermit,
     ValidatorTrust, Weights, Yuma3On,
 };
+use super::payout::Earned;
 use super::weights::{first_commit, netuid_index};
 use super::yuma::{BondRules, Epoch, LiquidAlpha, Outcome, Uid};
-use super::{AccountId, Runtime, SubtensorModule, stake};
+use super::{AccountId, Runtime, SubtensorModule, children, payout, stake};
 
 /// Whether epochs run by themselves; no item of the chain's.
 const EPOCHS_KEY: &[u8] = b":violet:epochs";
@@ -75,7 +76,15 @@ pub fn step() {
 
 /// Miners and validators share what the owner does not take.
 fn accrue(netuid: u16) {
-    let rest = BLOCK_EMISSION - BLOCK_EMISSION * OWNER_CUT / u64::from(u16::MAX);
+    let cut = if OwnerCutEnabled::<Runtime>::get(netuid) {
+        BLOCK_EMISSION * OWNER_CUT / u64::from(u16::MAX)
+    } else {
+        0
+    };
+    SubnetAlphaOut::<Runtime>::mutate(netuid, |rao| *rao = rao.saturating_add(BLOCK_EMISSION));
+    SubnetAlphaOutEmission::<Runtime>::insert(netuid, BLOCK_EMISSION);
+    PendingOwnerCut::<Runtime>::mutate(netuid, |rao| *rao = rao.saturating_add(cut));
+    let rest = BLOCK_EMISSION - cut;
     let servers = rest / 2;
     PendingServerEmission::<Runtime>::mutate(netuid, |rao| *rao = rao.saturating_add(servers));
     PendingValidatorEmission::<Runtime>::mutate(netuid, |rao| *rao = rao.saturating_add(rest - servers));
@@ -115,9 +124,11 @@ pub fn run(netuid: u16) {
         .saturating_add(PendingValidatorEmission::<Runtime>::take(netuid));
 
     let mut whole: Option<Outcome> = None;
+    let mut earned: Vec<Earned> = Vec::new();
     for (mechanism, part) in (0u8..).zip(split(netuid, emission)) {
         let outcome = epoch(netuid, mechanism, part).run();
         write_mechanism(netuid_index(netuid, mechanism), &outcome);
+        earned.extend(earnings(netuid, &outcome));
         // Without emission the first mechanism counts for all.
         let weight = U64F64::from_num(part)
             .checked_div(U64F64::from_num(emission))
@@ -130,7 +141,21 @@ pub fn run(netuid: u16) {
     if let Some(whole) = whole {
         write_subnet(netuid, whole);
     }
+    payout::pay(netuid, &earned);
     LastMechansimStepBlock::<Runtime>::insert(netuid, now);
+    children::apply(netuid);
+}
+
+/// What a mechanism gave the hotkeys of a subnet.
+fn earnings(netuid: u16, outcome: &Outcome) -> impl Iterator<Item = Earned> {
+    let both = outcome.server_emission.iter().zip(&outcome.validator_emission);
+    (0u16..)
+        .zip(both)
+        .map(move |(uid, (incentive, dividends))| Earned {
+            hotkey: Keys::<Runtime>::get(netuid, uid),
+            incentive: *incentive,
+            dividends: *dividends,
+        })
 }
 
 /// The emission of each mechanism; what rounding leaves goes to the first.

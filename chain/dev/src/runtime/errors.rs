@@ -17,16 +17,25 @@ mod errors {
         /// The hotkey has no uid to set weights from.
         #[codec(index = 4)]
         HotKeyNotRegisteredInSubNet,
+        /// The hotkey was never registered anywhere.
+        #[codec(index = 5)]
+        HotKeyAccountNotExists,
         /// The hotkey has no uid on the subnet.
         #[codec(index = 6)]
         HotKeyNotRegisteredInNetwork,
         /// The hotkey belongs to another coldkey.
         #[codec(index = 7)]
         NonAssociatedColdKey,
+        /// The coldkey has less on the hotkey.
+        #[codec(index = 9)]
+        NotEnoughStakeToWithdraw,
         /// The stake weight is below the threshold.
         #[codec(index = 10)]
         NotEnoughStakeToSetWeights,
-        /// The coldkey has not what a registration costs.
+        /// The hotkey has less than the threshold.
+        #[codec(index = 11)]
+        NotEnoughStakeToSetChildkeys,
+        /// The coldkey has not what it is to pay.
         #[codec(index = 12)]
         NotEnoughBalanceToStake,
         /// Only a validator may set weights on others.
@@ -83,6 +92,21 @@ mod errors {
         /// The subnet takes no commits.
         #[codec(index = 54)]
         CommitRevealDisabled,
+        /// A hotkey is no child of its own.
+        #[codec(index = 60)]
+        InvalidChild,
+        /// A child is named twice.
+        #[codec(index = 61)]
+        DuplicateChild,
+        /// The parts are more than the whole.
+        #[codec(index = 62)]
+        ProportionOverflow,
+        /// There are more than five children.
+        #[codec(index = 63)]
+        TooManyChildren,
+        /// The last call of the kind is too recent.
+        #[codec(index = 64)]
+        TxRateLimitExceeded,
         /// There is no such subnet, or it has no such mechanism.
         #[codec(index = 74)]
         MechanismDoesNotExist,
@@ -101,5 +125,20 @@ mod errors {
         /// The last commit or weights of the uid are too recent.
         #[codec(index = 81)]
         CommittingWeightsTooFast,
+        /// Less than may be moved.
+        #[codec(index = 82)]
+        AmountTooLow,
+        /// Stake of the subnet stays with its coldkey.
+        #[codec(index = 85)]
+        TransferDisallowed,
+        /// The subnet's stake cannot be bought yet.
+        #[codec(index = 94)]
+        SubtokenDisabled,
+        /// The stake would stay where it is.
+        #[codec(index = 97)]
+        SameNetuid,
+        /// A parent of the hotkey is to be its child.
+        #[codec(index = 123)]
+        ChildParentInconsistency,
     }
 }

@@ -8,14 +8,25 @@
     reason = "FRAME's macros write `pub` items and ask for `pub` types"
 )]
 
+pub(crate) mod apis;
 pub(crate) mod cheats;
+pub(crate) mod children;
 pub(crate) mod epoch;
 mod errors;
+pub(crate) mod hyperparameters;
 pub(crate) mod metagraph;
+pub(crate) mod neurons;
 pub(crate) mod pallet;
+pub(crate) mod payout;
 pub(crate) mod registration;
 pub(crate) mod serving;
+pub(crate) mod shares;
 pub(crate) mod stake;
+pub(crate) mod stake_info;
+mod stake_items;
+pub(crate) mod staking;
+mod subnet_items;
+pub(crate) mod subnets;
 pub(crate) mod swaps;
 pub(crate) mod types;
 pub(crate) mod upgrade;
@@ -36,7 +47,11 @@ use sp_runtime::{
 };
 use sp_version::RuntimeVersion;
 
-use metagraph::SelectiveMetagraph;
+use hyperparameters::{HyperparamEntry, SubnetHyperparams, SubnetHyperparamsV2};
+use metagraph::{Metagraph, SelectiveMetagraph};
+use neurons::{NeuronInfo, NeuronInfoLite};
+use stake_info::{StakeInfo, SubnetPrice};
+use subnets::{DynamicInfo, SubnetInfo, SubnetInfov2, SubnetState};
 
 pub type AccountId = sp_runtime::AccountId32;
 pub type Balance = u64;
@@ -165,15 +180,6 @@ impl pallet_sudo::Config for Runtime {
     type WeightInfo = ();
 }
 
-sp_api::decl_runtime_apis! {
-    /// What subtensor tells of a subnet.
-    #[api_version(2)]
-    pub trait SubnetInfoRuntimeApi {
-        /// The columns asked for of a subnet's metagraph, all of one state. `None` if there is no such subnet.
-        fn get_selective_metagraph(netuid: u16, metagraph_indexes: Vec<u16>) -> Option<SelectiveMetagraph>;
-    }
-}
-
 impl_runtime_apis! {
     impl sp_api::Core<Block> for Runtime {
         fn version() -> RuntimeVersion {
@@ -251,9 +257,102 @@ impl_runtime_apis! {
         }
     }
 
-    impl self::SubnetInfoRuntimeApi<Block> for Runtime {
+    impl apis::SubnetInfoRuntimeApi<Block> for Runtime {
+        fn get_subnet_info(netuid: u16) -> Option<SubnetInfo> {
+            subnets::info(netuid)
+        }
+        fn get_subnets_info() -> Vec<Option<SubnetInfo>> {
+            subnets::each(subnets::info)
+        }
+        fn get_subnet_info_v2(netuid: u16) -> Option<SubnetInfov2> {
+            subnets::info_v2(netuid)
+        }
+        fn get_subnets_info_v2() -> Vec<Option<SubnetInfov2>> {
+            subnets::each(subnets::info_v2)
+        }
+        fn get_subnet_hyperparams(netuid: u16) -> Option<SubnetHyperparams> {
+            hyperparameters::first(netuid)
+        }
+        fn get_subnet_hyperparams_v2(netuid: u16) -> Option<SubnetHyperparamsV2> {
+            hyperparameters::second(netuid)
+        }
+        fn get_subnet_hyperparams_v3(netuid: u16) -> Option<Vec<HyperparamEntry>> {
+            hyperparameters::third(netuid)
+        }
+        fn get_all_dynamic_info() -> Vec<Option<DynamicInfo>> {
+            subnets::each(subnets::dynamic)
+        }
+        fn get_dynamic_info(netuid: u16) -> Option<DynamicInfo> {
+            subnets::dynamic(netuid)
+        }
+        fn get_all_metagraphs() -> Vec<Option<Metagraph>> {
+            subnets::each(metagraph::full)
+        }
+        fn get_metagraph(netuid: u16) -> Option<Metagraph> {
+            metagraph::full(netuid)
+        }
+        fn get_all_mechagraphs() -> Vec<Option<Metagraph>> {
+            metagraph::all_mechanisms()
+        }
+        fn get_mechagraph(netuid: u16, mecid: u8) -> Option<Metagraph> {
+            metagraph::mechanism_full(netuid, mecid)
+        }
+        fn get_subnet_state(netuid: u16) -> Option<SubnetState> {
+            subnets::state(netuid)
+        }
         fn get_selective_metagraph(netuid: u16, metagraph_indexes: Vec<u16>) -> Option<SelectiveMetagraph> {
             metagraph::selective(netuid, &metagraph_indexes)
+        }
+        fn get_selective_mechagraph(netuid: u16, subid: u8, metagraph_indexes: Vec<u16>)
+            -> Option<SelectiveMetagraph> {
+            metagraph::mechanism_selective(netuid, subid, &metagraph_indexes)
+        }
+        fn get_next_epoch_start_block(netuid: u16) -> Option<u64> {
+            subnets::next_epoch(netuid)
+        }
+    }
+
+    impl apis::NeuronInfoRuntimeApi<Block> for Runtime {
+        fn get_neurons(netuid: u16) -> Vec<NeuronInfo> {
+            neurons::all(netuid)
+        }
+        fn get_neuron(netuid: u16, uid: u16) -> Option<NeuronInfo> {
+            neurons::one(netuid, uid)
+        }
+        fn get_neurons_lite(netuid: u16) -> Vec<NeuronInfoLite> {
+            neurons::all_lite(netuid)
+        }
+        fn get_neuron_lite(netuid: u16, uid: u16) -> Option<NeuronInfoLite> {
+            neurons::lite(netuid, uid)
+        }
+    }
+
+    impl apis::StakeInfoRuntimeApi<Block> for Runtime {
+        fn get_stake_info_for_coldkey(coldkey_account: AccountId) -> Vec<StakeInfo> {
+            stake_info::of_coldkey(&coldkey_account)
+        }
+        fn get_stake_info_for_coldkeys(coldkey_accounts: Vec<AccountId>) -> Vec<(AccountId, Vec<StakeInfo>)> {
+            let infos = |coldkey: AccountId| {
+                let staked = stake_info::of_coldkey(&coldkey);
+                (coldkey, staked)
+            };
+            coldkey_accounts.into_iter().map(infos).collect()
+        }
+        fn get_stake_info_for_hotkey_coldkey_netuid(
+            hotkey_account: AccountId,
+            coldkey_account: AccountId,
+            netuid: u16,
+        ) -> Option<StakeInfo> {
+            stake_info::at(&hotkey_account, &coldkey_account, netuid)
+        }
+    }
+
+    impl apis::SwapRuntimeApi<Block> for Runtime {
+        fn current_alpha_price(netuid: u16) -> u64 {
+            stake_info::price(netuid)
+        }
+        fn current_alpha_price_all() -> Vec<SubnetPrice> {
+            stake_info::prices()
         }
     }
 }

@@ -1,7 +1,7 @@
 //! `SubtensorModule`: storage, calls, events and errors as subtensor names, hashes, types and defaults them.
 //!
-//! What is declared here behaves; what does not behave is not declared. Stake moves by the node's cheats. What
-//! a call checks and does is in `weights`, `registration` and `serving`, what an epoch does in `epoch`.
+//! What is declared here behaves, but for what `subnet_items` names. What a call checks and does is in `weights`,
+//! `registration`, `staking`, `children` and `serving`, what an epoch does in `epoch`.
 
 use frame_support::pallet_macros::import_section;
 
@@ -15,6 +15,8 @@ pub use self::inner::*;
     reason = "what the FRAME macros write; the arguments of a call are the chain's"
 )]
 #[import_section(super::errors::errors)]
+#[import_section(super::stake_items::stake_items)]
+#[import_section(super::subnet_items::subnet_items)]
 #[frame_support::pallet]
 mod inner {
     use std::collections::VecDeque;
@@ -24,10 +26,14 @@ mod inner {
     use frame_system::pallet_prelude::*;
     use sp_core::H256;
     use sp_runtime::AccountId32;
-    use substrate_fixed::types::U64F64;
+    use substrate_fixed::types::{I96F32, U64F64};
 
-    use crate::runtime::types::{AxonInfo, WeightCommit};
-    use crate::runtime::{epoch, registration, serving, weights};
+    use crate::runtime::shares::SafeFloat;
+    use crate::runtime::staking::{self, Move, Place};
+    use crate::runtime::types::{
+        AxonInfo, ChainIdentityV2, EpochConsensus, PrometheusInfo, SubnetIdentityV3, WeightCommit,
+    };
+    use crate::runtime::{children, epoch, registration, serving, weights};
 
     /// The time a call is reckoned to take.
     const CALL_TIME: u64 = 100_000_000;
@@ -137,152 +143,20 @@ mod inner {
         OptionQuery,
     >;
 
-    // Stake.
-
-    /// Rao staked on a hotkey by all coldkeys: alpha, or TAO on netuid 0.
-    #[pallet::storage]
-    pub type TotalHotkeyAlpha<T> =
-        StorageDoubleMap<_, Blake2_128Concat, AccountId32, Identity, u16, u64, ValueQuery>;
-    /// What a child has from its parents: parts of `u64::MAX` of each parent's stake.
-    #[pallet::storage]
-    pub type ParentKeys<T> = StorageDoubleMap<
-        _,
-        Blake2_128Concat,
-        AccountId32,
-        Identity,
-        u16,
-        Vec<(u64, AccountId32)>,
-        ValueQuery,
-    >;
-    /// What a parent gives to its children.
-    #[pallet::storage]
-    pub type ChildKeys<T> = StorageDoubleMap<
-        _,
-        Blake2_128Concat,
-        AccountId32,
-        Identity,
-        u16,
-        Vec<(u64, AccountId32)>,
-        ValueQuery,
-    >;
-    /// The weight of root TAO, a part of `u64::MAX`; 0.0527 unless set.
-    #[pallet::storage]
-    pub type TaoWeight<T> = StorageValue<_, u64, ValueQuery, ConstU64<971_718_665_099_567_868>>;
-    /// The stake weight in rao below which a validator does not count.
-    #[pallet::storage]
-    pub type StakeThreshold<T> = StorageValue<_, u64, ValueQuery>;
-
-    // Subnets.
-
-    #[pallet::storage]
-    pub type TotalNetworks<T> = StorageValue<_, u16, ValueQuery>;
-    #[pallet::storage]
-    pub type NetworksAdded<T> = StorageMap<_, Identity, u16, bool, ValueQuery>;
-    #[pallet::storage]
-    pub type NetworkRegisteredAt<T> = StorageMap<_, Identity, u16, u64, ValueQuery>;
-    #[pallet::storage]
-    pub type SubnetOwner<T> = StorageMap<_, Identity, u16, AccountId32, ValueQuery, ZeroAccount>;
-    #[pallet::storage]
-    pub type SubnetOwnerHotkey<T> = StorageMap<_, Identity, u16, AccountId32, ValueQuery, ZeroAccount>;
-    /// Blocks per epoch.
-    #[pallet::storage]
-    pub type Tempo<T> = StorageMap<_, Identity, u16, u16, ValueQuery, ConstU16<360>>;
-    #[pallet::storage]
-    pub type BlocksSinceLastStep<T> = StorageMap<_, Identity, u16, u64, ValueQuery>;
-    /// The name is the chain's.
-    #[pallet::storage]
-    pub type LastMechansimStepBlock<T> = StorageMap<_, Identity, u16, u64, ValueQuery>;
-    /// The block of the last epoch.
-    #[pallet::storage]
-    pub type LastEpochBlock<T> = StorageMap<_, Identity, u16, u64, ValueQuery>;
-    /// The block an epoch was put off to; 0 if none was.
-    #[pallet::storage]
-    pub type PendingEpochAt<T> = StorageMap<_, Identity, u16, u64, ValueQuery>;
-    /// How many epochs there were.
-    #[pallet::storage]
-    pub type SubnetEpochIndex<T> = StorageMap<_, Identity, u16, u64, ValueQuery>;
-    #[pallet::storage]
-    pub type MaxEpochsPerBlock<T> = StorageValue<_, u8, ValueQuery, ConstU8<2>>;
-    /// Alpha rao that miners get at the next epoch.
-    #[pallet::storage]
-    pub type PendingServerEmission<T> = StorageMap<_, Identity, u16, u64, ValueQuery>;
-    /// Alpha rao that validators get at the next epoch.
-    #[pallet::storage]
-    pub type PendingValidatorEmission<T> = StorageMap<_, Identity, u16, u64, ValueQuery>;
-    /// Parts of 1 000 000 of a bond that stay from epoch to epoch.
-    #[pallet::storage]
-    pub type BondsMovingAverage<T> = StorageMap<_, Identity, u16, u64, ValueQuery, ConstU64<900_000>>;
-    #[pallet::storage]
-    pub type BondsPenalty<T> = StorageMap<_, Identity, u16, u16, ValueQuery, ConstU16<65_535>>;
-    #[pallet::storage]
-    pub type LiquidAlphaOn<T> = StorageMap<_, Blake2_128Concat, u16, bool, ValueQuery>;
-    #[pallet::storage]
-    pub type Yuma3On<T> = StorageMap<_, Blake2_128Concat, u16, bool, ValueQuery>;
-    #[pallet::storage]
-    pub type AlphaValues<T> = StorageMap<_, Identity, u16, (u16, u16), ValueQuery, DefaultAlphaValues>;
-    #[pallet::storage]
-    pub type AlphaSigmoidSteepness<T> = StorageMap<_, Identity, u16, i16, ValueQuery, ConstI16<1_000>>;
-    #[pallet::storage]
-    pub type Kappa<T> = StorageMap<_, Identity, u16, u16, ValueQuery, ConstU16<32_767>>;
-    #[pallet::storage]
-    pub type ImmunityPeriod<T> = StorageMap<_, Identity, u16, u16, ValueQuery, ConstU16<4_096>>;
-    #[pallet::storage]
-    pub type MaxAllowedUids<T> = StorageMap<_, Identity, u16, u16, ValueQuery, ConstU16<256>>;
-    #[pallet::storage]
-    pub type MaxAllowedValidators<T> = StorageMap<_, Identity, u16, u16, ValueQuery, ConstU16<128>>;
-    #[pallet::storage]
-    pub type MinAllowedWeights<T> = StorageMap<_, Identity, u16, u16, ValueQuery, ConstU16<1_024>>;
-    #[pallet::storage]
-    pub type NetworkRegistrationAllowed<T> = StorageMap<_, Identity, u16, bool, ValueQuery, ConstBool<true>>;
-    /// Rao that a registration costs now.
-    #[pallet::storage]
-    pub type Burn<T> = StorageMap<_, Identity, u16, u64, ValueQuery, ConstU64<100_000_000>>;
-    #[pallet::storage]
-    pub type MinBurn<T> = StorageMap<_, Identity, u16, u64, ValueQuery, ConstU64<500_000>>;
-    #[pallet::storage]
-    pub type MaxBurn<T> = StorageMap<_, Identity, u16, u64, ValueQuery, ConstU64<100_000_000_000>>;
-    /// Blocks in which the cost falls to its half.
-    #[pallet::storage]
-    pub type BurnHalfLife<T> = StorageMap<_, Identity, u16, u16, ValueQuery, ConstU16<360>>;
-    /// What a registration makes of the cost.
-    #[pallet::storage]
-    pub type BurnIncreaseMult<T> = StorageMap<_, Identity, u16, U64F64, ValueQuery, DefaultBurnIncrease>;
-    /// How many uids that may be taken away there are left when one is.
-    #[pallet::storage]
-    pub type MinNonImmuneUids<T> = StorageMap<_, Identity, u16, u16, ValueQuery, ConstU16<10>>;
-    /// How many uids of the owner are never taken away.
-    #[pallet::storage]
-    pub type ImmuneOwnerUidsLimit<T> = StorageMap<_, Identity, u16, u16, ValueQuery, ConstU16<1>>;
-    #[pallet::storage]
-    pub type WeightsVersionKey<T> = StorageMap<_, Identity, u16, u64, ValueQuery>;
-    #[pallet::storage]
-    pub type WeightsSetRateLimit<T> = StorageMap<_, Identity, u16, u64, ValueQuery, ConstU64<100>>;
-    #[pallet::storage]
-    pub type CommitRevealWeightsEnabled<T> = StorageMap<_, Identity, u16, bool, ValueQuery, ConstBool<true>>;
-    #[pallet::storage]
-    pub type CommitRevealWeightsVersion<T> = StorageValue<_, u16, ValueQuery, ConstU16<4>>;
-    #[pallet::storage]
-    pub type RevealPeriodEpochs<T> = StorageMap<_, Twox64Concat, u16, u64, ValueQuery, ConstU64<1>>;
-    /// Thousandths of a tempo after which a silent uid is inactive.
-    #[pallet::storage]
-    pub type ActivityCutoffFactorMilli<T> = StorageMap<_, Identity, u16, u32, ValueQuery, ConstU32<13_889>>;
-    /// Blocks between two `serve_axon` of one hotkey.
-    #[pallet::storage]
-    pub type ServingRateLimit<T> = StorageMap<_, Identity, u16, u64, ValueQuery, ConstU64<50>>;
-    #[pallet::storage]
-    pub type MechanismCountCurrent<T> = StorageMap<_, Twox64Concat, u16, u8, ValueQuery, ConstU8<1>>;
-    /// Parts of 65535 of the emission, one for each mechanism; even if there are none.
-    #[pallet::storage]
-    pub type MechanismEmissionSplit<T> = StorageMap<_, Twox64Concat, u16, Vec<u16>, OptionQuery>;
-    /// Bytes of UTF-8.
-    #[pallet::storage]
-    pub type TokenSymbol<T> = StorageMap<_, Identity, u16, Vec<u8>, ValueQuery, DefaultTokenSymbol>;
-
     // The indices are those of the chain, which has many more of each.
 
     #[pallet::event]
     #[pallet::generate_deposit(pub fn deposit_event)]
     pub enum Event<T: Config> {
+        /// A coldkey paid rao for stake on a hotkey: coldkey, hotkey, TAO, alpha, netuid, fee.
+        #[codec(index = 2)]
+        StakeAdded(T::AccountId, T::AccountId, u64, u64, u16, u64),
+        /// A coldkey got rao for stake on a hotkey.
+        #[codec(index = 3)]
+        StakeRemoved(T::AccountId, T::AccountId, u64, u64, u16, u64),
+        /// Stake went to another hotkey: coldkey, from hotkey and netuid, to hotkey and netuid, TAO.
+        #[codec(index = 4)]
+        StakeMoved(T::AccountId, T::AccountId, u16, T::AccountId, u16, u64),
         /// A uid set weights on a mechanism, named by its `netuid_index`.
         #[codec(index = 5)]
         WeightsSet(u16, u16),
@@ -292,12 +166,24 @@ mod inner {
         /// A hotkey said where it serves on a subnet.
         #[codec(index = 29)]
         AxonServed(u16, T::AccountId),
+        /// A hotkey will have these children, from an epoch after the block on.
+        #[codec(index = 76)]
+        SetChildrenScheduled(T::AccountId, u16, u64, Vec<(u64, T::AccountId)>),
+        /// A hotkey has these children.
+        #[codec(index = 77)]
+        SetChildren(T::AccountId, u16, Vec<(u64, T::AccountId)>),
         /// A hotkey committed to weights on a `netuid_index` by their hash.
         #[codec(index = 86)]
         WeightsCommitted(T::AccountId, u16, H256),
         /// A hotkey revealed the weights of the hash.
         #[codec(index = 87)]
         WeightsRevealed(T::AccountId, u16, H256),
+        /// Stake went to another coldkey: from, to, hotkey, from netuid, to netuid, TAO.
+        #[codec(index = 92)]
+        StakeTransferred(T::AccountId, T::AccountId, T::AccountId, u16, u16, u64),
+        /// Stake went to another subnet: coldkey, hotkey, from, to, TAO.
+        #[codec(index = 93)]
+        StakeSwapped(T::AccountId, T::AccountId, u16, u16, u64),
         /// What an epoch gave miners of a `netuid_index`, by uid.
         #[codec(index = 111)]
         IncentiveAlphaEmittedToMiners { netuid: u16, emissions: Vec<u64> },
@@ -405,6 +291,125 @@ mod inner {
         #[pallet::weight((Weight::from_parts(CALL_TIME, 0), DispatchClass::Normal, Pays::Yes))]
         pub fn burned_register(origin: OriginFor<T>, netuid: u16, hotkey: T::AccountId) -> DispatchResult {
             registration::burned(&ensure_signed(origin)?, netuid, &hotkey)
+        }
+
+        /// Buys stake on a hotkey; the signing coldkey pays rao.
+        #[pallet::call_index(2)]
+        #[pallet::weight((Weight::from_parts(CALL_TIME, 0), DispatchClass::Normal, Pays::Yes))]
+        pub fn add_stake(
+            origin: OriginFor<T>,
+            hotkey: T::AccountId,
+            netuid: u16,
+            amount_staked: u64,
+        ) -> DispatchResult {
+            staking::add(&ensure_signed(origin)?, &hotkey, netuid, amount_staked)
+        }
+
+        /// Sells the signing coldkey's stake on a hotkey.
+        #[pallet::call_index(3)]
+        #[pallet::weight((Weight::from_parts(CALL_TIME, 0), DispatchClass::Normal, Pays::Yes))]
+        pub fn remove_stake(
+            origin: OriginFor<T>,
+            hotkey: T::AccountId,
+            netuid: u16,
+            amount_unstaked: u64,
+        ) -> DispatchResult {
+            staking::remove(&ensure_signed(origin)?, &hotkey, netuid, amount_unstaked)
+        }
+
+        /// Moves the signing coldkey's stake to another hotkey.
+        #[pallet::call_index(85)]
+        #[pallet::weight((Weight::from_parts(CALL_TIME, 0), DispatchClass::Normal, Pays::Yes))]
+        pub fn move_stake(
+            origin: OriginFor<T>,
+            origin_hotkey: T::AccountId,
+            destination_hotkey: T::AccountId,
+            origin_netuid: u16,
+            destination_netuid: u16,
+            alpha_amount: u64,
+        ) -> DispatchResult {
+            let coldkey = &ensure_signed(origin)?;
+            let from = Place {
+                coldkey,
+                hotkey: &origin_hotkey,
+                netuid: origin_netuid,
+            };
+            let to = Place {
+                coldkey,
+                hotkey: &destination_hotkey,
+                netuid: destination_netuid,
+            };
+            staking::relocate(Move::Hotkey, &from, &to, alpha_amount)
+        }
+
+        /// Gives the signing coldkey's stake to another coldkey.
+        #[pallet::call_index(86)]
+        #[pallet::weight((Weight::from_parts(CALL_TIME, 0), DispatchClass::Normal, Pays::Yes))]
+        pub fn transfer_stake(
+            origin: OriginFor<T>,
+            destination_coldkey: T::AccountId,
+            hotkey: T::AccountId,
+            origin_netuid: u16,
+            destination_netuid: u16,
+            alpha_amount: u64,
+        ) -> DispatchResult {
+            let hotkey = &hotkey;
+            let from = Place {
+                coldkey: &ensure_signed(origin)?,
+                hotkey,
+                netuid: origin_netuid,
+            };
+            let to = Place {
+                coldkey: &destination_coldkey,
+                hotkey,
+                netuid: destination_netuid,
+            };
+            staking::relocate(Move::Coldkey, &from, &to, alpha_amount)
+        }
+
+        /// Moves the signing coldkey's stake to another subnet.
+        #[pallet::call_index(87)]
+        #[pallet::weight((Weight::from_parts(CALL_TIME, 0), DispatchClass::Normal, Pays::Yes))]
+        pub fn swap_stake(
+            origin: OriginFor<T>,
+            hotkey: T::AccountId,
+            origin_netuid: u16,
+            destination_netuid: u16,
+            alpha_amount: u64,
+        ) -> DispatchResult {
+            let (coldkey, hotkey) = (&ensure_signed(origin)?, &hotkey);
+            let from = Place {
+                coldkey,
+                hotkey,
+                netuid: origin_netuid,
+            };
+            let to = Place {
+                coldkey,
+                hotkey,
+                netuid: destination_netuid,
+            };
+            staking::relocate(Move::Subnet, &from, &to, alpha_amount)
+        }
+
+        /// Gives parts of a hotkey's stake to children, after a cooldown.
+        #[pallet::call_index(67)]
+        #[pallet::weight((Weight::from_parts(CALL_TIME, 0), DispatchClass::Normal, Pays::Yes))]
+        pub fn set_children(
+            origin: OriginFor<T>,
+            hotkey: T::AccountId,
+            netuid: u16,
+            children: Vec<(u64, T::AccountId)>,
+        ) -> DispatchResult {
+            children::schedule(&ensure_signed(origin)?, &hotkey, netuid, children)
+        }
+
+        /// Sets that cooldown, in blocks.
+        #[pallet::call_index(109)]
+        #[pallet::weight((Weight::from_parts(CALL_TIME, 0), DispatchClass::Operational, Pays::No))]
+        pub fn set_pending_childkey_cooldown(origin: OriginFor<T>, cooldown: u64) -> DispatchResult {
+            ensure_root(origin)?;
+            PendingChildKeyCooldown::<T>::put(cooldown);
+            Ok(())
         }
 
         /// Says where the signing hotkey serves on a subnet.

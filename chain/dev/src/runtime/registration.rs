@@ -166,19 +166,32 @@ fn times(value: u64, factor: u64) -> u64 {
 
 /// Gives a hotkey the next uid.
 pub fn append(netuid: u16, hotkey: &AccountId, coldkey: &AccountId) {
+    append_all(netuid, &[(hotkey.clone(), coldkey.clone())]);
+}
+
+/// Gives hotkeys of coldkeys the next uids. Each column is written once.
+pub fn append_all(netuid: u16, keys: &[(AccountId, AccountId)]) {
     let uid = SubnetworkN::<Runtime>::get(netuid);
-    SubnetworkN::<Runtime>::insert(netuid, uid + 1);
-    Active::<Runtime>::mutate(netuid, |column| column.push(true));
-    ValidatorPermit::<Runtime>::mutate(netuid, |column| column.push(false));
-    ValidatorTrust::<Runtime>::mutate(netuid, |column| column.push(0));
-    Consensus::<Runtime>::mutate(netuid, |column| column.push(0));
-    Dividends::<Runtime>::mutate(netuid, |column| column.push(0));
-    Emission::<Runtime>::mutate(netuid, |column| column.push(0));
+    let uids = uid..u16::MAX;
+    let more = keys.len();
+    SubnetworkN::<Runtime>::insert(netuid, uids.clone().nth(more).unwrap_or(u16::MAX));
+    Active::<Runtime>::mutate(netuid, |column| extend(column, more, true));
+    ValidatorPermit::<Runtime>::mutate(netuid, |column| extend(column, more, false));
+    ValidatorTrust::<Runtime>::mutate(netuid, |column| extend(column, more, 0));
+    Consensus::<Runtime>::mutate(netuid, |column| extend(column, more, 0));
+    Dividends::<Runtime>::mutate(netuid, |column| extend(column, more, 0));
+    Emission::<Runtime>::mutate(netuid, |column| extend(column, more, 0));
     for index in mechanisms(netuid) {
-        Incentive::<Runtime>::mutate(index, |column| column.push(0));
-        LastUpdate::<Runtime>::mutate(index, |column| column.push(SubtensorModule::now()));
+        Incentive::<Runtime>::mutate(index, |column| extend(column, more, 0));
+        LastUpdate::<Runtime>::mutate(index, |column| extend(column, more, SubtensorModule::now()));
     }
-    occupy(netuid, uid, hotkey, coldkey);
+    for (uid, (hotkey, coldkey)) in uids.zip(keys) {
+        occupy(netuid, uid, hotkey, coldkey);
+    }
+}
+
+fn extend<T: Clone>(column: &mut Vec<T>, more: usize, value: T) {
+    column.resize(column.len() + more, value);
 }
 
 /// Gives a taken uid to another hotkey.

@@ -8,9 +8,9 @@ use frame_system::Pallet as System;
 use super::cheats::CheatError;
 use super::pallet::{
     Axons, ChildKeys, IsNetworkMember, Keys, MechanismCountCurrent, NetworksAdded, OwnedHotkeys, Owner,
-    ParentKeys, SubnetOwner, SubnetOwnerHotkey, TotalHotkeyAlpha, Uids, WeightCommits,
+    ParentKeys, SubnetOwner, SubnetOwnerHotkey, Uids, WeightCommits,
 };
-use super::{AccountId, Balances, Runtime, weights};
+use super::{AccountId, Balances, Runtime, shares, weights};
 
 /// Puts another hotkey in the place of one, on every subnet: uid, block of registration, permit, weights and bonds
 /// stay; stake, axon, children, parents and commits go with it.
@@ -24,6 +24,7 @@ pub fn hotkey(old: &AccountId, new: &AccountId) -> Result<(), CheatError> {
     let coldkey = Owner::<Runtime>::take(old);
     Owner::<Runtime>::insert(new, &coldkey);
     OwnedHotkeys::<Runtime>::mutate(&coldkey, |hotkeys| put_in_place(hotkeys, old, new));
+    shares::move_hotkey(old, new);
     // As at a registration: an account without a balance may sign.
     System::<Runtime>::inc_sufficients(new);
     let subnets: Vec<u16> = NetworksAdded::<Runtime>::iter_keys().collect();
@@ -52,10 +53,6 @@ fn on_subnet(netuid: u16, old: &AccountId, new: &AccountId) {
     }
     if SubnetOwnerHotkey::<Runtime>::get(netuid) == *old {
         SubnetOwnerHotkey::<Runtime>::insert(netuid, new);
-    }
-    let alpha = TotalHotkeyAlpha::<Runtime>::take(old, netuid);
-    if alpha > 0 {
-        TotalHotkeyAlpha::<Runtime>::insert(new, netuid, alpha);
     }
     let children = ChildKeys::<Runtime>::take(old, netuid);
     for (_, child) in &children {
@@ -87,6 +84,7 @@ pub fn coldkey(old: &AccountId, new: &AccountId) -> Result<(), CheatError> {
         Owner::<Runtime>::insert(&hotkey, new);
         OwnedHotkeys::<Runtime>::append(new, &hotkey);
     }
+    shares::move_coldkey(old, new);
     let subnets: Vec<u16> = SubnetOwner::<Runtime>::iter()
         .filter(|(_, owner)| owner == old)
         .map(|(netuid, _)| netuid)
@@ -132,6 +130,8 @@ mod tests {
             let (old, new, child) = (account("//Validator1"), account("//New"), account("//Miner1"));
             let uid = Uids::<Runtime>::get(1, &old).unwrap();
             let owner = Owner::<Runtime>::get(&old);
+            let held = shares::stake(&old, &owner, 1);
+            assert!(held > 0);
             cheats::set_axon(1, &old, Some("127.0.0.1:9100".parse().unwrap())).unwrap();
             let half = u64::MAX / 2;
             ChildKeys::<Runtime>::insert(&old, 1, vec![(half, child.clone())]);
@@ -153,6 +153,10 @@ mod tests {
             );
             assert_eq!(after, before);
             assert_eq!(stake::of(1, &old), stake::Stake::default());
+            assert_eq!(
+                (shares::stake(&old, &owner, 1), shares::stake(&new, &owner, 1)),
+                (0, held)
+            );
             assert_eq!(Keys::<Runtime>::get(1, uid), new);
             assert_eq!(
                 (Uids::<Runtime>::get(1, &old), Uids::<Runtime>::get(1, &new)),
@@ -174,9 +178,15 @@ mod tests {
             let owner = SubnetOwner::<Runtime>::get(1);
             let hotkeys = OwnedHotkeys::<Runtime>::get(&owner);
             let new = account("//New");
+            let held = |owner: &AccountId| -> u64 {
+                hotkeys.iter().map(|hotkey| shares::stake(hotkey, owner, 1)).sum()
+            };
+            let all = held(&owner);
+            assert!(all > 0);
             Balances::set_balance(&owner, 1_000_000_000);
             assert_eq!(coldkey(&owner, &new), Ok(()));
             assert_eq!(OwnedHotkeys::<Runtime>::get(&new), hotkeys);
+            assert_eq!((held(&owner), held(&new)), (0, all));
             assert!(hotkeys.iter().all(|hotkey| Owner::<Runtime>::get(hotkey) == new));
             assert_eq!(SubnetOwner::<Runtime>::get(1), new);
             assert_eq!(

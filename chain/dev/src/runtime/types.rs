@@ -24,6 +24,38 @@ pub struct AxonInfo {
     pub placeholder2: u8,
 }
 
+/// Where a neuron says its metrics are.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
+pub struct PrometheusInfo {
+    pub block: u64,
+    pub version: u32,
+    pub ip: u128,
+    pub port: u16,
+    pub ip_type: u8,
+}
+
+/// How weights become incentive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
+pub enum EpochConsensus {
+    /// By the median of what validators say, weighted by their stake.
+    #[default]
+    Yuma,
+    /// As a single validator says.
+    Null,
+}
+
+/// `I32F32` as substrate-fixed encodes it.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub struct FixedI64 {
+    pub bits: i64,
+}
+
+/// `U64F64` as substrate-fixed encodes it.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+pub struct FixedU128 {
+    pub bits: u128,
+}
+
 /// `I96F32` as substrate-fixed encodes it.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
 pub struct FixedI128 {

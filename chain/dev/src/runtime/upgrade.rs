@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use codec::{Decode, Encode};
 use sp_core::{Get, OpaqueMetadata};
 use sp_metadata_ir::MetadataIR;
+use sp_metadata_ir::frame_metadata::RuntimeMetadata;
 use sp_runtime::DigestItem;
 use sp_version::RuntimeVersion;
 
@@ -107,28 +108,61 @@ pub(crate) fn items() -> BTreeSet<String> {
 
 /// Calls a runtime API. `None` if the runtime of this state does not have it.
 pub(crate) fn dispatch(method: &str, arguments: &[u8]) -> Option<Vec<u8>> {
-    let Some(upgrade) = Upgrade::current() else {
-        return api::dispatch(method, arguments);
+    let upgrade = Upgrade::current();
+    let version = match method {
+        "Metadata_metadata" => 14,
+        "Metadata_metadata_at_version" => match u32::decode(&mut &*arguments) {
+            Ok(version) => version,
+            Err(_) => return api::dispatch(method, arguments),
+        },
+        _ if upgrade.as_ref().is_some_and(|upgrade| upgrade.withholds(method)) => return None,
+        _ => return api::dispatch(method, arguments),
     };
-    match method {
-        "Metadata_metadata" => {
-            let metadata = sp_metadata_ir::into_v14(upgrade.metadata());
-            Some(OpaqueMetadata::new(metadata.encode()).encode())
-        }
-        "Metadata_metadata_at_version" => {
-            let Ok(version) = u32::decode(&mut &*arguments) else {
-                return api::dispatch(method, arguments);
-            };
-            let metadata = sp_metadata_ir::into_version(upgrade.metadata(), version);
-            Some(
-                metadata
-                    .map(|metadata| OpaqueMetadata::new(metadata.encode()))
-                    .encode(),
-            )
-        }
-        _ if upgrade.withholds(method) => None,
-        _ => api::dispatch(method, arguments),
+    let metadata = upgrade.map_or_else(Runtime::metadata_ir, |upgrade| upgrade.metadata());
+    let metadata = as_the_chains(metadata, version).map(OpaqueMetadata::new);
+    Some(match method {
+        "Metadata_metadata" => metadata?.encode(),
+        _ => metadata.encode(),
+    })
+}
+
+/// The metadata of the runtime of this program, whatever a state says.
+pub(crate) fn unchanged_metadata(version: u32) -> Option<Vec<u8>> {
+    as_the_chains(Runtime::metadata_ir(), version)
+}
+
+/// Metadata in which types have the paths that they have on the chain: clients know calls, events and errors by them.
+/// `None` if there is no such version.
+fn as_the_chains(metadata: MetadataIR, version: u32) -> Option<Vec<u8>> {
+    let mut metadata = sp_metadata_ir::into_version(metadata, version)?;
+    let types = match &mut metadata.1 {
+        RuntimeMetadata::V14(metadata) => &mut metadata.types,
+        RuntimeMetadata::V15(metadata) => &mut metadata.types,
+        RuntimeMetadata::V16(metadata) => &mut metadata.types,
+        _ => return None,
+    };
+    for ty in &mut types.types {
+        rename(&mut ty.ty.path.segments);
     }
+    Some(metadata.encode())
+}
+
+fn rename(path: &mut Vec<String>) {
+    let ours: Vec<&str> = module_path!().split("::").take(2).collect();
+    if !path.iter().map(String::as_str).take(2).eq(ours) {
+        return;
+    }
+    let rest = path.split_off(2);
+    *path = match rest.as_slice() {
+        [name] => vec!["node_subtensor_runtime".to_owned(), name.clone()],
+        // Macros put the pallet into a module of its own.
+        [rest @ .., name] => {
+            let modules = rest.iter().filter(|module| *module != "inner").cloned();
+            let modules = std::iter::once("pallet_subtensor".to_owned()).chain(modules);
+            modules.chain([name.clone()]).collect()
+        }
+        [] => rest,
+    };
 }
 
 /// The version of the block being run.

@@ -85,6 +85,62 @@ const STORAGE: &[(&str, &[&str], Option<&str>)] = &[
     ("MechanismCountCurrent", &[T], Some("01")),
     ("MechanismEmissionSplit", &[T], None),
     ("TokenSymbol", &[I], Some("10f09d9c8f")),
+    // Younger than 461; its hasher is taken to be that of its neighbours.
+    ("SubnetEpochConsensus", &[I], Some("00")),
+    ("SubnetIdentitiesV3", &[B], None),
+    ("SubtokenEnabled", &[I], Some("00")),
+    ("TransferToggle", &[I], Some("01")),
+    ("OwnerCutEnabled", &[I], Some("01")),
+    ("SubnetMechanism", &[I], Some("0000")),
+    ("SubnetTAO", &[I], Some("0000000000000000")),
+    ("SubnetAlphaOut", &[I], Some("0000000000000000")),
+    ("SubnetVolume", &[I], Some("00000000000000000000000000000000")),
+    ("SubnetAlphaOutEmission", &[I], Some("0000000000000000")),
+    ("AlphaDividendsPerSubnet", &[I, B], Some("0000000000000000")),
+    ("MinChildkeyTake", &[], Some("0000")),
+    ("MinChildkeyTakePerSubnet", &[I], Some("0000")),
+    ("SubnetAlphaIn", &[I], Some("0000000000000000")),
+    ("SubnetAlphaInEmission", &[I], Some("0000000000000000")),
+    ("SubnetTaoInEmission", &[I], Some("0000000000000000")),
+    (
+        "SubnetMovingPrice",
+        &[I],
+        Some("00000000000000000000000000000000"),
+    ),
+    ("Rho", &[I], Some("0a00")),
+    ("ScalingLawPower", &[I], Some("3200")),
+    ("MaxWeightsLimit", &[I], Some("ffff")),
+    ("BondsResetOn", &[I], Some("00")),
+    ("OwnerCutAutoLockEnabled", &[I], Some("00")),
+    ("NetworkPowRegistrationAllowed", &[I], Some("01")),
+    ("Difficulty", &[I], Some("8096980000000000")),
+    ("MinDifficulty", &[I], Some("8096980000000000")),
+    ("MaxDifficulty", &[I], Some("ffffffffffffff3f")),
+    ("AdjustmentAlpha", &[I], Some("0000000000000000")),
+    ("AdjustmentInterval", &[I], Some("6400")),
+    ("TargetRegistrationsPerInterval", &[I], Some("0200")),
+    ("MaxRegistrationsPerBlock", &[I], Some("0100")),
+    ("IdentitiesV2", &[B], None),
+    ("Prometheus", &[I, B], None),
+    ("LastHotkeyEmissionOnNetuid", &[B, I], Some("0000000000000000")),
+    (
+        "AlphaV2",
+        &[B, B, I],
+        Some("000000000000000000000000000000000000000000000000"),
+    ),
+    (
+        "TotalHotkeySharesV2",
+        &[B, I],
+        Some("000000000000000000000000000000000000000000000000"),
+    ),
+    ("StakingHotkeys", &[B], Some("00")),
+    ("Delegates", &[B], Some("142e")),
+    ("TotalStake", &[], Some("0000000000000000")),
+    ("PendingChildKeys", &[I, B], Some("000000000000000000")),
+    // 7200, as on the main network; a chain built for fast blocks has 15.
+    ("PendingChildKeyCooldown", &[], Some("201c000000000000")),
+    ("TransactionKeyLastBlock", &[B, I, I], Some("0000000000000000")),
+    ("PendingOwnerCut", &[I], Some("0000000000000000")),
 ];
 
 const PALLETS: &[(&str, u8)] = &[
@@ -99,21 +155,35 @@ const PALLETS: &[(&str, u8)] = &[
 
 const CALLS: &[(&str, u8)] = &[
     ("set_weights", 0),
+    ("add_stake", 2),
+    ("remove_stake", 3),
     ("serve_axon", 4),
     ("burned_register", 7),
+    ("set_children", 67),
+    ("move_stake", 85),
+    ("transfer_stake", 86),
+    ("swap_stake", 87),
     ("commit_weights", 96),
     ("reveal_weights", 97),
+    ("set_pending_childkey_cooldown", 109),
     ("commit_mechanism_weights", 115),
     ("reveal_mechanism_weights", 116),
     ("set_mechanism_weights", 119),
 ];
 
 const EVENTS: &[(&str, u8)] = &[
+    ("StakeAdded", 2),
+    ("StakeRemoved", 3),
+    ("StakeMoved", 4),
     ("WeightsSet", 5),
     ("NeuronRegistered", 7),
     ("AxonServed", 29),
+    ("SetChildrenScheduled", 76),
+    ("SetChildren", 77),
     ("WeightsCommitted", 86),
     ("WeightsRevealed", 87),
+    ("StakeTransferred", 92),
+    ("StakeSwapped", 93),
     ("IncentiveAlphaEmittedToMiners", 111),
     ("EpochDeferred", 137),
 ];
@@ -123,9 +193,12 @@ const ERRORS: &[(&str, u8)] = &[
     ("InvalidIpAddress", 2),
     ("InvalidPort", 3),
     ("HotKeyNotRegisteredInSubNet", 4),
+    ("HotKeyAccountNotExists", 5),
     ("HotKeyNotRegisteredInNetwork", 6),
     ("NonAssociatedColdKey", 7),
+    ("NotEnoughStakeToWithdraw", 9),
     ("NotEnoughStakeToSetWeights", 10),
+    ("NotEnoughStakeToSetChildkeys", 11),
     ("NotEnoughBalanceToStake", 12),
     ("NeuronNoValidatorPermit", 15),
     ("WeightVecNotEqualSize", 16),
@@ -145,17 +218,54 @@ const ERRORS: &[(&str, u8)] = &[
     ("InvalidRevealCommitHashNotMatch", 52),
     ("CommitRevealEnabled", 53),
     ("CommitRevealDisabled", 54),
+    ("InvalidChild", 60),
+    ("DuplicateChild", 61),
+    ("ProportionOverflow", 62),
+    ("TooManyChildren", 63),
+    ("TxRateLimitExceeded", 64),
     ("MechanismDoesNotExist", 74),
     ("SubnetNotExists", 76),
     ("TooManyUnrevealedCommits", 77),
     ("ExpiredWeightCommit", 78),
     ("RevealTooEarly", 79),
     ("CommittingWeightsTooFast", 81),
+    ("AmountTooLow", 82),
+    ("TransferDisallowed", 85),
+    ("SubtokenDisabled", 94),
+    ("SameNetuid", 97),
+    ("ChildParentInconsistency", 123),
 ];
 
 /// The arguments of calls, for clients that compose them by name.
 const ARGUMENTS: &[(&str, &[&str])] = &[
     ("burned_register", &["netuid", "hotkey"]),
+    ("add_stake", &["hotkey", "netuid", "amount_staked"]),
+    ("remove_stake", &["hotkey", "netuid", "amount_unstaked"]),
+    (
+        "move_stake",
+        &[
+            "origin_hotkey",
+            "destination_hotkey",
+            "origin_netuid",
+            "destination_netuid",
+            "alpha_amount",
+        ],
+    ),
+    (
+        "transfer_stake",
+        &[
+            "destination_coldkey",
+            "hotkey",
+            "origin_netuid",
+            "destination_netuid",
+            "alpha_amount",
+        ],
+    ),
+    (
+        "swap_stake",
+        &["hotkey", "origin_netuid", "destination_netuid", "alpha_amount"],
+    ),
+    ("set_children", &["hotkey", "netuid", "children"]),
     ("set_weights", &["netuid", "dests", "weights", "version_key"]),
     (
         "set_mechanism_weights",
@@ -348,4 +458,27 @@ async fn the_selective_metagraph_has_the_chains_fields() {
         .map(|field| field.name.as_deref().unwrap())
         .collect();
     assert_eq!(names, GRAPH);
+}
+
+/// The Python SDK tells the outer call and event by paths of two, whose first is any.
+#[tokio::test]
+async fn types_have_the_chains_paths() {
+    let metadata = metadata().await;
+    let paths: Vec<String> = metadata
+        .types()
+        .types
+        .iter()
+        .map(|ty| ty.ty.path.segments.join("::"))
+        .collect();
+    for path in [
+        "node_subtensor_runtime::RuntimeCall",
+        "node_subtensor_runtime::RuntimeEvent",
+        "pallet_subtensor::pallet::Call",
+        "pallet_subtensor::pallet::Error",
+        "pallet_subtensor::pallet::Event",
+    ] {
+        assert!(paths.iter().any(|ours| ours == path), "{path}");
+    }
+    let ours = paths.iter().find(|path| path.starts_with("violet"));
+    assert_eq!(ours, None);
 }

@@ -1,0 +1,83 @@
+"""Drives a dev chain with bittensor 10: `sdk10.py URL FOLDER`. Prints what it read, as one JSON object."""
+
+import json
+import sys
+
+import bittensor as bt
+from bittensor_wallet import Keypair, Wallet
+
+
+def wallet(folder, name, coldkey, hotkey):
+    """A wallet of development keys."""
+    made = Wallet(name=name, hotkey="default", path=folder)
+    made.set_coldkey(Keypair.create_from_uri(coldkey), encrypt=False, overwrite=True)
+    made.set_coldkeypub(Keypair.create_from_uri(coldkey), overwrite=True)
+    made.set_hotkey(Keypair.create_from_uri(hotkey), encrypt=False, overwrite=True)
+    return made
+
+
+def succeeded(response):
+    assert response.success, response
+    return response
+
+
+url, folder = sys.argv[1:]
+sub = bt.Subtensor(network=url)
+payer = wallet(folder, "payer", "//Alice", "//Python10")
+validator = wallet(folder, "validator", "//Validator2//cold", "//Validator2")
+
+before = sub.get_balance(payer.coldkeypub.ss58_address)
+succeeded(sub.burned_register(payer, 1, mev_protection=False))
+succeeded(sub.set_weights(validator, 1, uids=[0, 1, 2], weights=[1.0, 3.0, 0.6], mev_protection=False))
+
+head = sub.block
+assert sub.wait_for_block(head + 1)
+reached = sub.block
+block = sub.substrate.get_block_number(sub.substrate.get_chain_finalised_head())
+graph = sub.metagraph(1, block=block)
+info = sub.get_metagraph_info(1, block=block)
+state = sub.neurons_lite(1, block=block)
+# The other two scale root stake by a number of their own.
+root = sub.query_runtime_api("SubnetInfoRuntimeApi", "get_subnet_state", [1], block=block)["tao_stake"]
+values = sub.get_subnet_hyperparameters(1, block=block)
+weights = dict(sub.weights(1, block=block))
+uid = sub.get_uid_for_hotkey_on_subnet(validator.hotkey.ss58_address, 1, block=block)
+json.dump(
+    {
+        "block": info.block,
+        "waited": [head, reached],
+        "spec_version": sub.substrate.runtime.runtime_version,
+        "tempo": info.tempo,
+        "owner_hotkey": info.owner_hotkey,
+        "owner_coldkey": info.owner_coldkey,
+        "neurons": [
+            {
+                "uid": int(graph.uids[i]),
+                "hotkey": graph.hotkeys[i],
+                "coldkey": graph.coldkeys[i],
+                "stake": info.total_stake[i].rao,
+                "alpha_stake": info.alpha_stake[i].rao,
+                "tao_stake": root[i],
+                "validator_permit": bool(graph.validator_permit[i]),
+                "active": bool(graph.active[i]),
+                "registered_at": int(graph.block_at_registration[i]),
+                "last_update": int(graph.last_update[i]),
+                "incentive": round(float(state[i].incentive) * 65535),
+                "dividends": round(float(state[i].dividends) * 65535),
+                "consensus": round(float(state[i].consensus) * 65535),
+                "emission": info.emission[i].rao,
+                "axon": f"{graph.axons[i].ip}:{graph.axons[i].port}" if graph.axons[i].is_serving else None,
+            }
+            for i in range(graph.n.item())
+        ],
+        "hyperparameters": dict(values.items()),
+        "payer": payer.coldkeypub.ss58_address,
+        "paid": before.rao - sub.get_balance(payer.coldkeypub.ss58_address, block=block).rao,
+        "balance": sub.get_balance(payer.coldkeypub.ss58_address, block=block).rao,
+        "registered": graph.hotkeys.index(payer.hotkey.ss58_address),
+        "validator": uid,
+        "weights": weights[uid],
+    },
+    sys.stdout,
+    default=float,
+)

@@ -1,0 +1,77 @@
+"""Drives a dev chain with bittensor 11: `sdk11.py URL`. Prints what it read, as one JSON object."""
+
+import json
+import sys
+
+import bittensor as bt
+from bittensor_core import Keypair
+
+
+class Wallet:
+    """Development keys in the shape of a wallet."""
+
+    def __init__(self, coldkey, hotkey):
+        self.coldkey = self.coldkeypub = Keypair.create_from_uri(coldkey)
+        self.hotkey = self.hotkeypub = Keypair.create_from_uri(hotkey)
+
+
+def succeeded(result):
+    assert result.success, result
+    return result
+
+
+url = sys.argv[1]
+sub = bt.Subtensor(url)
+payer = Wallet("//Mallory", "//Python11")
+validator = Wallet("//Validator3//cold", "//Validator3")
+
+before = sub.balances.get(payer.coldkey.ss58_address)
+# The intent of this name asks for an encrypted pool; the call itself does not.
+succeeded(sub.submit_call(bt.calls.SubtensorModule.burned_register(netuid=1, hotkey=payer.hotkey.ss58_address), payer))
+succeeded(sub.execute(bt.SetWeights(netuid=1, weights={0: 1.0, 1: 3.0, 2: 0.6}), validator))
+
+# A block that is final and holds both.
+head = sub.block
+reached = sub.wait_for_block(head + 1)
+block = sub.finalized_block
+graph = sub.subnets.metagraph(1, block=block, commitments=False)
+view = sub.at(block)
+uid = graph.by_hotkey(validator.hotkey.ss58_address).uid
+json.dump(
+    {
+        "block": graph.block,
+        "waited": [head, reached.number],
+        "spec_version": sub.spec_version,
+        "tempo": graph.tempo,
+        "owner_hotkey": graph.owner_hotkey,
+        "owner_coldkey": graph.owner_coldkey,
+        "neurons": [
+            {
+                "uid": neuron.uid,
+                "hotkey": neuron.hotkey,
+                "coldkey": neuron.coldkey,
+                "stake": neuron.total_stake.rao,
+                "alpha_stake": neuron.alpha_stake.rao,
+                "tao_stake": neuron.tao_stake.rao,
+                "validator_permit": neuron.validator_permit,
+                "active": neuron.active,
+                "registered_at": neuron.block_at_registration,
+                "last_update": neuron.last_update,
+                "incentive": round(neuron.incentive * 65535),
+                "dividends": round(neuron.dividends * 65535),
+                "consensus": round(neuron.consensus * 65535),
+                "emission": neuron.emission.rao,
+                "axon": neuron.axon,
+            }
+            for neuron in graph
+        ],
+        "hyperparameters": view.read("subnet_hyperparameters", netuid=1),
+        "payer": payer.coldkey.ss58_address,
+        "paid": before.rao - view.balances.get(payer.coldkey.ss58_address).rao,
+        "balance": view.balances.get(payer.coldkey.ss58_address).rao,
+        "registered": graph.by_hotkey(payer.hotkey.ss58_address).uid,
+        "validator": uid,
+        "weights": view.query(bt.storage.SubtensorModule.Weights, [1, uid]),
+    },
+    sys.stdout,
+)
