@@ -83,6 +83,14 @@ pub enum Error {
         #[source]
         source: Source,
     },
+    /// Extrinsics of the runtime carry something that is not known here, so none can be signed.
+    #[error("runtime {spec_version} has the transaction extension {name}, which is unknown and carries data")]
+    Extension {
+        /// As the metadata names it.
+        name: String,
+        /// The runtime.
+        spec_version: u32,
+    },
     /// The metadata of a runtime cannot be had or read.
     #[error("the metadata cannot be read")]
     Metadata(#[source] Source),

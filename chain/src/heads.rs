@@ -9,6 +9,7 @@ use codec::Encode as _;
 use serde_json::value::RawValue;
 use subxt::config::substrate::SubstrateHeader;
 use subxt::ext::jsonrpsee::core::client::Subscription;
+use subxt::ext::jsonrpsee::core::params::ArrayParams;
 use subxt::utils::H256;
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
@@ -98,7 +99,7 @@ impl FinalizedHeads {
             none => none.insert(
                 self.client
                     .link()
-                    .subscribe(METHOD, "chain_unsubscribeFinalizedHeads")
+                    .subscribe(METHOD, ArrayParams::new(), "chain_unsubscribeFinalizedHeads")
                     .await?,
             ),
         };

@@ -18,6 +18,13 @@ const MAX: u8 = 16;
 /// All of the emission, as the chain splits it.
 const WHOLE: u16 = u16::MAX;
 
+/// Under what a mechanism of a subnet is stored.
+pub(crate) const fn index(netuid: NetUid, mechanism: u8) -> u16 {
+    (mechanism as u16)
+        .saturating_mul(SUBNETS)
+        .saturating_add(netuid.0)
+}
+
 /// One mechanism of a subnet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Mechanism {
@@ -48,10 +55,7 @@ impl Client {
         let count = count.map_or(Ok(1), |slot| answer.value(&slot))?.clamp(1, MAX);
         let split = split.map_or(Ok(None), |slot| answer.option(&slot))?;
 
-        let indices = || {
-            (0..u16::from(count))
-                .map(|mechanism| (mechanism.saturating_mul(SUBNETS).saturating_add(netuid.0),))
-        };
+        let indices = || (0..count).map(|mechanism| (index(netuid, mechanism),));
         let mut query = Query::new(&runtime);
         let incentives = query.many(PALLET, "Incentive", indices())?;
         let last_update = query.many(PALLET, "LastUpdate", indices())?;

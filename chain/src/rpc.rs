@@ -371,15 +371,32 @@ impl Link {
         }
     }
 
+    /// Sends an extrinsic, once, and watches it. Whether it arrived is unknown after a temporary error.
+    pub(crate) async fn watch<T: DeserializeOwned>(
+        &self,
+        extrinsic: &[u8],
+    ) -> Result<Subscription<T>, Error> {
+        let mut params = ArrayParams::new();
+        let text = format!("0x{}", hex::encode(extrinsic));
+        params.insert(text).expect("a text is JSON");
+        self.subscribe(
+            "author_submitAndWatchExtrinsic",
+            params,
+            "author_unwatchExtrinsic",
+        )
+        .await
+    }
+
     /// A subscription on the live connection. It ends with the connection; the caller subscribes again.
     pub(crate) async fn subscribe<T: DeserializeOwned>(
         &self,
         method: &'static str,
+        params: ArrayParams,
         unsubscribe: &'static str,
     ) -> Result<Subscription<T>, Error> {
         let client = self.client().await?;
         self.counters.called(method);
-        match client.subscribe(method, ArrayParams::new(), unsubscribe).await {
+        match client.subscribe(method, params, unsubscribe).await {
             Ok(subscription) => Ok(subscription),
             Err(error) => Err(self
                 .failed(&client, method, error)
@@ -406,7 +423,14 @@ impl Link {
         match error {
             RpcError::Call(answer) => {
                 let temporary = is_refusal(&RpcError::Call(answer.clone()));
-                let (code, message) = (answer.code(), answer.message().to_owned());
+                let (code, mut message) = (answer.code(), answer.message().to_owned());
+                // Why a transaction is invalid is said there.
+                let data = answer
+                    .data()
+                    .and_then(|data| serde_json::from_str::<String>(data.get()).ok());
+                if let Some(data) = data {
+                    message = format!("{message}: {data}");
+                }
                 if message.contains("State already discarded") {
                     return Err(Error::StateDiscarded { method });
                 }

@@ -78,6 +78,13 @@ impl Runtime {
         self.metadata.runtime_api_info(api, method).is_ok()
     }
 
+    /// A constant of a pallet; `None` where the runtime has none of this name and type.
+    pub(crate) fn constant<T: DecodeAsType>(&self, pallet: &str, name: &str) -> Option<T> {
+        let pallet = self.metadata.pallet_by_name(pallet)?;
+        let constant = pallet.constant_by_name(name)?;
+        T::decode_as_type(&mut constant.value(), constant.ty(), self.metadata.types()).ok()
+    }
+
     pub(crate) fn missing(&self, item: String) -> Error {
         Error::Missing {
             item,
@@ -85,7 +92,7 @@ impl Runtime {
         }
     }
 
-    fn decode_error(&self, item: String, source: impl Into<Source>) -> Error {
+    pub(crate) fn decode_error(&self, item: String, source: impl Into<Source>) -> Error {
         Error::Decode {
             item,
             spec_version: self.spec_version,

@@ -1,5 +1,5 @@
 //! The reference validator: takes finished tasks, judges each answer, and posts signed evaluations.
-//! Sets no weights, and abstains where its judge cannot say anything.
+//! Abstains where its judge cannot say anything. Sets weights on the chain by its scores, where it is told of a chain.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -12,7 +12,9 @@ use violet_chain::{Causes, Keypair};
 use crate::client::{ClientError, ServerClient};
 use crate::engines::Catalogue;
 use crate::judge::Judge;
+use crate::scoreboard::Scoreboard;
 use crate::signing::{evaluation_digest, evaluation_message};
+use crate::weights::{Setter, WeightsOptions};
 use crate::wire::{Evaluation, EvaluationReceipt, JudgeTask, JudgeTasks, Score, signature_text};
 use crate::worklist::{Bounds, Outcome, Piece, Trade, work_off};
 
@@ -32,10 +34,12 @@ pub struct ValidatorOptions {
     pub catalogue: Catalogue,
     /// How long tasks in hand may still take after the stop.
     pub grace: Duration,
+    /// Where and how weights are set; not at all without it.
+    pub weights: Option<WeightsOptions>,
 }
 
 impl ValidatorOptions {
-    /// A validator with capacity 2 and 10 s of grace.
+    /// A validator with capacity 2 and 10 s of grace, which sets no weights.
     pub fn new(server: impl Into<String>, keypair: Keypair, catalogue: Catalogue) -> Self {
         let keypair = Arc::new(keypair);
         Self {
@@ -44,6 +48,7 @@ impl ValidatorOptions {
             capacity: 2,
             catalogue,
             grace: Duration::from_secs(10),
+            weights: None,
         }
     }
 }
@@ -81,6 +86,7 @@ impl Validator {
             capacity,
             catalogue,
             grace,
+            weights,
         } = self.options;
         let client = match ServerClient::connect_patiently(&server, &keypair, &stop).await {
             Ok(Some(client)) => client,
@@ -89,11 +95,25 @@ impl Validator {
         };
         let hotkey = keypair.hotkey();
         tracing::info!(%hotkey, netuid = %client.netuid(), server, capacity, "validator started");
+        let board = Arc::new(Scoreboard::default());
+        let setter = weights.map(|options| Setter {
+            options,
+            keypair: Arc::clone(&keypair),
+            netuid: client.netuid(),
+            board: Arc::clone(&board),
+        });
         let bench = Arc::new(Bench {
             judge: Judge::new(catalogue, client.fetcher()),
             client,
+            board,
         });
-        work_off(bench, &Bounds { capacity, grace }, &AtomicUsize::new(0), &stop).await;
+        let setting = async {
+            if let Some(setter) = setter {
+                setter.run(&stop).await;
+            }
+        };
+        let (bounds, load) = (Bounds { capacity, grace }, AtomicUsize::new(0));
+        tokio::join!(work_off(bench, &bounds, &load, &stop), setting);
         tracing::info!(%hotkey, "validator stopped");
         Ok(())
     }
@@ -103,6 +123,7 @@ impl Validator {
 struct Bench {
     client: ServerClient,
     judge: Judge,
+    board: Arc<Scoreboard>,
 }
 
 impl Piece for JudgeTask {
@@ -148,6 +169,13 @@ impl Bench {
                 replaced,
                 reason,
             }) => {
+                if accepted && !replaced {
+                    for score in &scores {
+                        if let Some(given) = score.score {
+                            self.board.add(score.hotkey, given);
+                        }
+                    }
+                }
                 let judged = scores.iter().filter(|score| score.score.is_some()).count();
                 let abstained = scores.len() - judged;
                 let reason = reason.unwrap_or_default();

@@ -1,4 +1,4 @@
-//! `violet chain`: looks at a node, or runs a local chain.
+//! `violet chain`: looks at a node, runs a local chain, or writes to one.
 #[cfg(feature = "dev-chain")]
 use std::time::Duration;
 use std::{
@@ -18,7 +18,7 @@ use crate::config::Config;
 
 #[cfg(feature = "dev-chain")]
 use super::stop_signal;
-use super::{Failure, print, prove::Prove};
+use super::{Failure, chain_writing, print, prove::Prove};
 #[cfg(feature = "dev-chain")]
 use crate::server::StartError;
 
@@ -37,6 +37,14 @@ pub(crate) enum Chain {
     Metadata(Metadata),
     /// Save a proof of the stakes of a subnet, which `violet audit` checks without a node.
     Prove(Prove),
+    /// Print the weights that validators have set.
+    Weights(chain_writing::ShowWeights),
+    /// Set the weights of a hotkey.
+    SetWeights(chain_writing::SetWeights),
+    /// Say where a hotkey serves.
+    ServeAxon(chain_writing::ServeAxon),
+    /// Publish some bytes of a hotkey.
+    Commit(chain_writing::Commit),
 }
 
 #[derive(Debug, Args)]
@@ -61,6 +69,13 @@ impl Endpoint {
         };
         Ok(Client::with(options).await?)
     }
+
+    pub(super) fn addresses(&self, config: Option<&Path>) -> Result<Vec<String>, Failure> {
+        Ok(match &self.endpoint {
+            Some(endpoint) => vec![endpoint.clone()],
+            None => Config::load(config)?.chain.endpoints,
+        })
+    }
 }
 
 impl Chain {
@@ -73,6 +88,10 @@ impl Chain {
             Self::Doctor(doctor) => doctor.run(config).await,
             Self::Metadata(metadata) => metadata.run(config).await,
             Self::Prove(prove) => prove.run(config).await,
+            Self::Weights(weights) => weights.run(config).await,
+            Self::SetWeights(weights) => weights.run(config).await,
+            Self::ServeAxon(axon) => axon.run(config).await,
+            Self::Commit(commit) => commit.run(config).await,
         }
     }
 }

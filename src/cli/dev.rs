@@ -10,8 +10,8 @@ use sqlx::postgres::PgConnectOptions;
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use violet_chain::{CryptoType, Keypair, wallet::Wallet};
-use violet_devchain::DevChain;
-use violet_neurons::{Catalogue, Miner, MinerOptions, Validator, ValidatorOptions};
+use violet_devchain::{DevChain, Genesis};
+use violet_neurons::{Catalogue, Miner, MinerOptions, Validator, ValidatorOptions, WeightsOptions};
 
 use super::{Failure, chain::dev_chain, demo, load, print, stop_signal};
 use crate::{
@@ -24,6 +24,12 @@ const MINERS: usize = 4;
 const VALIDATORS: usize = 3;
 /// Snapshots come more often than on a real chain, whose blocks take twelve times as long.
 const SNAPSHOT_INTERVAL: u32 = 5;
+
+/// The subnet of the development network, and after how many blocks weights may be set on it again.
+const NETUID: u16 = 1;
+const WEIGHTS_INTERVAL: u64 = 20;
+/// More than its miners have: its epochs give a permit to whoever has this stake weight, in rao.
+const STAKE_THRESHOLD: u64 = 10_000_000_000_000;
 
 /// How long the first heartbeats may take: after that it is up without them.
 const HEARTBEAT_PATIENCE: Duration = Duration::from_secs(20);
@@ -103,7 +109,13 @@ impl Dev {
     async fn start(&self, mut config: Config, running: &mut Running) -> Result<(), Failure> {
         // Both ports before anything is made: one in use should leave no trace. The server's is held until it is taken.
         let held = hold(&config).await?;
-        let chain = dev_chain(violet_devchain::Genesis::default(), self.chain_port).await?;
+        let genesis = Genesis {
+            epochs: true,
+            stake_threshold: STAKE_THRESHOLD,
+            ..Genesis::default()
+        };
+        let chain = dev_chain(genesis, self.chain_port).await?;
+        chain.set_weight_rules(NETUID, false, WEIGHTS_INTERVAL)?;
         config.chain.endpoints = vec![chain.ws_url()];
         running.chain = Some(chain);
 
@@ -225,16 +237,18 @@ impl Running {
                 }
             });
         }
+        let endpoints: Vec<String> = self.chain.iter().map(DevChain::ws_url).collect();
         for number in 1..=VALIDATORS {
             let keypair = Keypair::from_uri(&format!("//Validator{number}"), CryptoType::Sr25519)?;
             let options = ValidatorOptions::new(url.clone(), keypair, catalogue.clone());
             let validator = Validator::new(ValidatorOptions {
                 grace: GRACE,
+                weights: Some(WeightsOptions::new(endpoints.clone())),
                 ..options
             });
             let stop = self.stop_neurons.clone();
             self.neurons.spawn(async move {
-                if let Err(error) = validator.run(stop).await {
+                if let Err(error) = Box::pin(validator.run(stop)).await {
                     tracing::error!(number, error = %crate::error::Causes(&error), "validator stopped");
                 }
             });

@@ -1,6 +1,7 @@
 //! The commands; each calls services like any face.
 mod audit;
 mod chain;
+mod chain_writing;
 #[cfg(feature = "dev-chain")]
 mod demo;
 #[cfg(feature = "dev-chain")]
@@ -96,7 +97,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Dev(dev) => dev.run(config).await,
         Command::Serve(serve) => serve.run(config).await,
         Command::Miner(miner) => miner.run().await,
-        Command::Validator(validator) => validator.run().await,
+        Command::Validator(validator) => Box::pin(validator.run(config)).await,
         Command::Chain(chain) => chain.run(config).await,
         Command::Audit(audit) => audit.run(),
         Command::Migrate => upkeep::migrate(config).await,

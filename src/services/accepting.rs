@@ -101,7 +101,7 @@ impl Write for Writer {
             for (item, answer) in batch.items.iter().zip(&batch.answers) {
                 match answer {
                     Ok(answer) if answer.task == item.task.task_id && answer.assigned.is_some() => {
-                        tell(app, item)
+                        tell(app, item);
                     }
                     _ => {}
                 }

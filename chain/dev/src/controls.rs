@@ -169,6 +169,16 @@ impl Controls {
         })
     }
 
+    /// Brings a round of drand's quicknet with its signature, which opens what was encrypted for it.
+    pub fn pulse(&self, round: u64, signature: &[u8]) -> Result<(), Error> {
+        self.cheat(|| cheats::pulse(round, signature))
+    }
+
+    /// Lets a subnet take weights by commits alone, or at once; and how many blocks there must be between two.
+    pub fn set_weight_rules(&self, netuid: u16, commit_reveal: bool, rate_limit: u64) -> Result<(), Error> {
+        self.cheat(|| cheats::set_weight_rules(netuid, commit_reveal, rate_limit))
+    }
+
     /// Writes any value of the state, or takes it away.
     pub fn set_storage(&self, key: &[u8], value: Option<&[u8]>) -> Result<(), Error> {
         self.cheat(|| {

@@ -213,7 +213,7 @@ async fn when_the_chain_stands_still_nobody_is_left() {
     );
     // A look a silence, and one on its way.
     let most = started.elapsed().div_duration_f64(SILENCE) + 1.0;
-    assert!(second.tries() as f64 <= most, "{} of {most}", second.tries());
+    assert!(f64::from(second.tries()) <= most, "{} of {most}", second.tries());
     eventually("the other one is looked at", || second.tries() >= 2).await;
     assert_eq!(second.calls("chain_subscribeFinalizedHeads"), 0);
     eventually("no connection of a look stays", || second.open() == 0).await;

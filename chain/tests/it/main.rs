@@ -17,3 +17,4 @@ mod surface;
 mod types;
 mod wallet;
 mod ways;
+mod writing;

@@ -9,7 +9,7 @@ import bittensor as bt
 url, times = sys.argv[1], int(sys.argv[2])
 sub = bt.Subtensor(url)
 if version("bittensor").startswith("11."):
-    read = lambda: sub.subnets.metagraph(1, commitments=False)
+    read = lambda: sub.subnets.metagraph(1)
 else:
     read = lambda: sub.metagraph(1)
 # The first one fetches the metadata.

@@ -34,7 +34,7 @@ succeeded(sub.execute(bt.SetWeights(netuid=1, weights={0: 1.0, 1: 3.0, 2: 0.6}),
 head = sub.block
 reached = sub.wait_for_block(head + 1)
 block = sub.finalized_block
-graph = sub.subnets.metagraph(1, block=block, commitments=False)
+graph = sub.subnets.metagraph(1, block=block)
 view = sub.at(block)
 uid = graph.by_hotkey(validator.hotkey.ss58_address).uid
 json.dump(

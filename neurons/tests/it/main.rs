@@ -6,3 +6,4 @@ mod files;
 mod miner;
 mod server;
 mod validator;
+mod weights;

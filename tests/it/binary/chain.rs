@@ -1,10 +1,11 @@
 //! `violet chain`: what it prints, and how it ends.
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use serde_json::Value;
+use violet_chain::wallet::Wallet;
 use violet_devchain::{DevChain, Genesis, Options};
 
-use super::{AT_ONCE, Violet};
+use super::{AT_ONCE, PATIENCE, Violet};
 
 async fn chain() -> DevChain {
     violet_devchain::spawn(Genesis::default(), Options::default())
@@ -150,4 +151,52 @@ async fn stakes_are_proved_by_a_node_and_checked_without_one() {
     let (code, _, err) = run(&["audit", "verify-stake", name]).await;
     assert_eq!(code, Some(1));
     assert!(err.contains("not a proof of stakes"), "{err}");
+}
+
+#[tokio::test]
+async fn weights_axons_and_commitments_are_written_by_hand() {
+    let options = Options {
+        block_time: Some(Duration::from_millis(100)),
+        ..Options::default()
+    };
+    let chain = violet_devchain::spawn(Genesis::default(), options).await.unwrap();
+    let (url, wallets) = (chain.ws_url(), tempfile::tempdir().unwrap());
+    let wallet = Wallet::new(Some(wallets.path()), "validator", "default").unwrap();
+    let hotkey = wallet.create().unwrap().0.hotkey();
+    let folder = wallets.path().to_str().unwrap();
+    let write = async |arguments: &[&str]| {
+        let ours = [
+            "--url",
+            &url,
+            "--wallet.path",
+            folder,
+            "--wallet.name",
+            "validator",
+        ];
+        let arguments = [&["chain"], &arguments[..1], &ours, &arguments[1..]].concat();
+        let mut violet = Violet::start(&arguments, &[]);
+        let status = violet.ends(PATIENCE).await;
+        (status.code(), violet.out(), violet.err())
+    };
+
+    let (code, _, err) = write(&["set-weights", "0:1"]).await;
+    assert_eq!(code, Some(1), "{err}");
+    assert!(err.contains("refused: HotKeyNotRegisteredInSubNet"), "{err}");
+    let uid = chain.register(1, hotkey.0, [9; 32]).unwrap();
+    chain.set_stake(1, hotkey.0, 9_000_000_000_000, 0).unwrap();
+    chain.set_permit(1, uid, true).unwrap();
+    chain.set_weight_rules(1, false, 0).unwrap();
+    let (code, out, err) = write(&["set-weights", "0:1", "2:0.5"]).await;
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.starts_with("weights set at block "), "{out}");
+    let (code, out, err) = run(&["chain", "weights", "--url", &url]).await;
+    assert_eq!(code, Some(0), "{err}");
+    let row = format!("    {uid}  {hotkey}  0:65535 2:32768\n");
+    assert!(out.ends_with(&row), "{out}");
+
+    let (code, _, err) = write(&["serve-axon", "203.0.113.7:8091"]).await;
+    assert_eq!(code, Some(0), "{err}");
+    let (code, out, err) = write(&["commit", "0x0102"]).await;
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.contains(" committed to 2 bytes at block "), "{out}");
 }

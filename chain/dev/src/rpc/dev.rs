@@ -137,6 +137,16 @@ const CHEATS: &[(&str, Cheat)] = &[
         controls.set_stake_threshold(arguments.next()?)?;
         Ok(Value::Null)
     }),
+    // [netuid, commitReveal, rateLimit]
+    ("dev_setWeightRules", |controls, arguments| {
+        controls.set_weight_rules(arguments.next()?, arguments.next()?, arguments.next()?)?;
+        Ok(Value::Null)
+    }),
+    // [round, signature]
+    ("dev_pulse", |controls, arguments| {
+        controls.pulse(arguments.next()?, &arguments.bytes()?)?;
+        Ok(Value::Null)
+    }),
     // [netuid, hotkey, "address:port"], null for none
     ("dev_setAxon", |controls, arguments| {
         let (netuid, hotkey) = (arguments.next()?, key(arguments)?);

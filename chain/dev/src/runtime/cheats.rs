@@ -12,7 +12,7 @@ use super::pallet::{
     Yuma3On,
 };
 use super::types::AxonInfo;
-use super::{AccountId, Runtime, SubtensorModule, epoch, registration, shares, staking, weights};
+use super::{AccountId, Runtime, SubtensorModule, drand, epoch, registration, shares, staking, weights};
 
 /// The protocol number the Python SDK serves with.
 const AXON_PROTOCOL: u8 = 4;
@@ -38,6 +38,9 @@ pub enum CheatError {
     /// Every uid of the subnet is taken.
     #[error("subnet {0} is full")]
     Full(u16),
+    /// Longer than the chain stores.
+    #[error("a signature has 144 bytes at most")]
+    LongSignature,
     /// The chain never replaces the owner's hotkey.
     #[error("uid {uid} of subnet {netuid} is the owner's")]
     OwnersUid { netuid: u16, uid: u16 },
@@ -52,7 +55,8 @@ pub enum CheatError {
     UnknownColdkey,
 }
 
-/// Adds a subnet with the parameters the chain gives a new one. Commit-reveal is off: there is no drand here.
+/// Adds a subnet with the parameters the chain gives a new one. Commit-reveal is off: rounds of drand come by a cheat
+/// alone.
 pub fn add_subnet(netuid: u16, tempo: u16, owner_coldkey: &AccountId, owner_hotkey: &AccountId) {
     NetworksAdded::<Runtime>::insert(netuid, true);
     TotalNetworks::<Runtime>::mutate(|total| *total = total.saturating_add(1));
@@ -151,6 +155,21 @@ pub fn run_epoch(netuid: u16) -> Result<(), CheatError> {
 /// Lets epochs run by themselves, each when it is due, or not.
 pub fn set_epochs(enabled: bool) {
     epoch::enable(enabled);
+}
+
+/// Brings a round of the randomness beacon, which opens what was encrypted for it.
+pub fn pulse(round: u64, signature: &[u8]) -> Result<(), CheatError> {
+    drand::store(round, signature)
+        .then_some(())
+        .ok_or(CheatError::LongSignature)
+}
+
+/// Lets a subnet take weights by commits alone, or at once; and how many blocks there must be between two.
+pub fn set_weight_rules(netuid: u16, commit_reveal: bool, rate_limit: u64) -> Result<(), CheatError> {
+    known(netuid)?;
+    CommitRevealWeightsEnabled::<Runtime>::insert(netuid, commit_reveal);
+    WeightsSetRateLimit::<Runtime>::insert(netuid, rate_limit);
+    Ok(())
 }
 
 /// Writes any value of the state, or takes it away.

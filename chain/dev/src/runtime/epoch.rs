@@ -2,6 +2,8 @@
 //!
 //! What they pay out is in `payout`.
 
+use std::collections::BTreeMap;
+
 use substrate_fixed::types::U64F64;
 
 use super::metagraph::activity_cutoff;
@@ -16,6 +18,7 @@ use super::pallet::{
     ValidatorTrust, Weights, Yuma3On,
 };
 use super::payout::Earned;
+use super::timelocked::first_commits;
 use super::weights::{first_commit, netuid_index};
 use super::yuma::{BondRules, Epoch, LiquidAlpha, Outcome, Uid};
 use super::{AccountId, Runtime, SubtensorModule, children, payout, stake};
@@ -213,6 +216,11 @@ fn uids(netuid: u16, index: u16) -> Vec<Uid> {
     let permits = ValidatorPermit::<Runtime>::get(netuid);
     let updates = LastUpdate::<Runtime>::get(index);
     let commits = CommitRevealWeightsEnabled::<Runtime>::get(netuid);
+    let sealed = if commits {
+        first_commits(index)
+    } else {
+        BTreeMap::new()
+    };
     let uid = |uid: u16| {
         let hotkey: AccountId = Keys::<Runtime>::get(netuid, uid);
         let position = usize::from(uid);
@@ -222,7 +230,11 @@ fn uids(netuid: u16, index: u16) -> Vec<Uid> {
             last_update: updates.get(position).copied().unwrap_or_default(),
             registered: BlockAtRegistration::<Runtime>::get(netuid, uid),
             first_commit: if commits {
+                let sealed = sealed.get(&hotkey).copied();
                 first_commit(netuid, index, &hotkey)
+                    .into_iter()
+                    .chain(sealed)
+                    .min()
             } else {
                 None
             },

@@ -137,6 +137,12 @@ mod errors {
         /// The stake would stay where it is.
         #[codec(index = 97)]
         SameNetuid,
+        /// The commit is of another version than the subnet takes.
+        #[codec(index = 111)]
+        IncorrectCommitRevealVersion,
+        /// The round of the commit is over.
+        #[codec(index = 112)]
+        InvalidRevealRound,
         /// A parent of the hotkey is to be its child.
         #[codec(index = 123)]
         ChildParentInconsistency,

@@ -24,7 +24,7 @@ use super::pallet::{
 use super::stake::{self, Stake};
 use super::types::{AxonInfo, ChainIdentityV2, Commitment, FixedI128, SubnetIdentityV3};
 use super::weights::netuid_index;
-use super::{AccountId, Runtime, SubtensorModule, subnets};
+use super::{AccountId, Runtime, SubtensorModule, commitments, subnets};
 
 /// The chain's getter says so whatever is stored.
 pub const MAX_WEIGHTS_LIMIT: u16 = u16::MAX;
@@ -55,8 +55,6 @@ macro_rules! metagraphs {
             pub netuid: u16,
             $(pub $name: Option<$type>,)*
             $(pub $only: Option<$only_type>,)*
-            /// Nobody commits to anything on this chain.
-            pub commitments: Option<Vec<Commitment>>,
             $(pub $last: Option<$last_type>,)*
         }
 
@@ -172,6 +170,7 @@ metagraphs! {
     }
     selective {
         72 validators: Each<u16> = graph.validators();
+        73 commitments: Vec<Commitment> = commitments::of(graph.netuid);
     }
     // Registration locks nothing on this chain.
     last {

@@ -11,6 +11,8 @@
 pub(crate) mod apis;
 pub(crate) mod cheats;
 pub(crate) mod children;
+pub(crate) mod commitments;
+pub(crate) mod drand;
 pub(crate) mod epoch;
 mod errors;
 pub(crate) mod hyperparameters;
@@ -28,6 +30,7 @@ pub(crate) mod staking;
 mod subnet_items;
 pub(crate) mod subnets;
 pub(crate) mod swaps;
+pub(crate) mod timelocked;
 pub(crate) mod types;
 pub(crate) mod upgrade;
 pub(crate) mod weights;
@@ -107,6 +110,8 @@ construct_runtime!(
         SubtensorModule: pallet = 7,
         Utility: pallet_utility = 11,
         Sudo: pallet_sudo = 12,
+        Commitments: commitments = 18,
+        Drand: drand = 26,
     }
 );
 
@@ -166,6 +171,14 @@ impl pallet_transaction_payment::Config for Runtime {
 }
 
 impl pallet::Config for Runtime {}
+
+impl commitments::Config for Runtime {
+    type FieldDeposit = commitments::NoDeposit;
+    type InitialDeposit = commitments::NoDeposit;
+    type MaxFields = ConstU32<3>;
+}
+
+impl drand::Config for Runtime {}
 
 impl pallet_utility::Config for Runtime {
     type PalletsOrigin = OriginCaller;

@@ -17,6 +17,7 @@ pub use self::inner::*;
 #[import_section(super::errors::errors)]
 #[import_section(super::stake_items::stake_items)]
 #[import_section(super::subnet_items::subnet_items)]
+#[import_section(super::timelocked::timelocked_storage)]
 #[frame_support::pallet]
 mod inner {
     use std::collections::VecDeque;
@@ -31,9 +32,10 @@ mod inner {
     use crate::runtime::shares::SafeFloat;
     use crate::runtime::staking::{self, Move, Place};
     use crate::runtime::types::{
-        AxonInfo, ChainIdentityV2, EpochConsensus, PrometheusInfo, SubnetIdentityV3, WeightCommit,
+        AxonInfo, ChainIdentityV2, EpochConsensus, PrometheusInfo, SealedWeights, SubnetIdentityV3,
+        WeightCommit,
     };
-    use crate::runtime::{children, epoch, registration, serving, weights};
+    use crate::runtime::{children, epoch, registration, serving, timelocked, weights};
 
     /// The time a call is reckoned to take.
     const CALL_TIME: u64 = 100_000_000;
@@ -184,6 +186,12 @@ mod inner {
         /// Stake went to another subnet: coldkey, hotkey, from, to, TAO.
         #[codec(index = 93)]
         StakeSwapped(T::AccountId, T::AccountId, u16, u16, u64),
+        /// A hotkey committed encrypted weights on a `netuid_index`, to be opened with the signature of a round.
+        #[codec(index = 108)]
+        TimelockedWeightsCommitted(T::AccountId, u16, H256, u64),
+        /// They were opened and set.
+        #[codec(index = 109)]
+        TimelockedWeightsRevealed(u16, T::AccountId),
         /// What an epoch gave miners of a `netuid_index`, by uid.
         #[codec(index = 111)]
         IncentiveAlphaEmittedToMiners { netuid: u16, emissions: Vec<u64> },
@@ -200,6 +208,7 @@ mod inner {
     impl<T: Config> Hooks<BlockNumberFor<T>> for Pallet<T> {
         fn on_initialize(_: BlockNumberFor<T>) -> Weight {
             registration::step();
+            timelocked::step();
             epoch::step();
             Weight::zero()
         }
@@ -284,6 +293,35 @@ mod inner {
         ) -> DispatchResult {
             let hotkey = ensure_signed(origin)?;
             weights::reveal(&hotkey, netuid, mecid, &uids, &values, &salt, version_key)
+        }
+
+        /// Commits the signing hotkey to encrypted weights, which the chain opens itself.
+        #[pallet::call_index(113)]
+        #[pallet::weight((Weight::from_parts(CALL_TIME, 0), DispatchClass::Normal, Pays::No))]
+        pub fn commit_timelocked_weights(
+            origin: OriginFor<T>,
+            netuid: u16,
+            commit: SealedWeights,
+            reveal_round: u64,
+            commit_reveal_version: u16,
+        ) -> DispatchResult {
+            let who = ensure_signed(origin)?;
+            timelocked::commit(&who, netuid, 0, commit, reveal_round, commit_reveal_version)
+        }
+
+        /// Commits the signing hotkey to encrypted weights on a mechanism.
+        #[pallet::call_index(118)]
+        #[pallet::weight((Weight::from_parts(CALL_TIME, 0), DispatchClass::Normal, Pays::No))]
+        pub fn commit_timelocked_mechanism_weights(
+            origin: OriginFor<T>,
+            netuid: u16,
+            mecid: u8,
+            commit: SealedWeights,
+            reveal_round: u64,
+            commit_reveal_version: u16,
+        ) -> DispatchResult {
+            let who = ensure_signed(origin)?;
+            timelocked::commit(&who, netuid, mecid, commit, reveal_round, commit_reveal_version)
         }
 
         /// Takes a uid of a subnet for a hotkey; the signing coldkey pays.

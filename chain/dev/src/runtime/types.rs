@@ -90,5 +90,8 @@ pub struct ChainIdentityV2 {
 /// The hash of committed weights, the epoch and the block of the commit, and a number the chain no longer uses.
 pub type WeightCommit = (H256, u64, u64, u64);
 
-/// Who committed what text.
+/// Encrypted weights.
+pub type SealedWeights = frame_support::BoundedVec<u8, frame_support::traits::ConstU32<5000>>;
+
+/// Who published what: its registration, encoded.
 pub type Commitment = (AccountId, Vec<Compact<u8>>);

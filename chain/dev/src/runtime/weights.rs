@@ -22,7 +22,7 @@ use super::{AccountId, Runtime, SubtensorModule, epoch, stake};
 const MECHANISM_STRIDE: u16 = 4_096;
 
 /// How many commits a hotkey may have to reveal.
-const MOST_COMMITS: usize = 10;
+pub const MOST_COMMITS: usize = 10;
 
 /// Where the rows of a mechanism are stored.
 pub fn netuid_index(netuid: u16, mechanism: u8) -> u16 {
@@ -132,7 +132,7 @@ pub fn first_commit(netuid: u16, index: u16, hotkey: &AccountId) -> Option<u64> 
 }
 
 /// What is common to plain weights and revealed ones.
-fn write(
+pub fn write(
     hotkey: &AccountId,
     netuid: u16,
     mechanism: u8,
@@ -221,11 +221,11 @@ fn upscale(values: &[u16]) -> Vec<u16> {
     values.iter().map(upscaled).collect()
 }
 
-fn uid(hotkey: &AccountId, netuid: u16) -> Result<u16, Error<Runtime>> {
+pub fn uid(hotkey: &AccountId, netuid: u16) -> Result<u16, Error<Runtime>> {
     Uids::<Runtime>::get(netuid, hotkey).ok_or(Error::HotKeyNotRegisteredInSubNet)
 }
 
-fn ensure_mechanism(netuid: u16, mechanism: u8) -> Result<(), Error<Runtime>> {
+pub fn ensure_mechanism(netuid: u16, mechanism: u8) -> Result<(), Error<Runtime>> {
     let exists =
         NetworksAdded::<Runtime>::get(netuid) && mechanism < MechanismCountCurrent::<Runtime>::get(netuid);
     ensure!(exists, Error::MechanismDoesNotExist);
@@ -233,7 +233,7 @@ fn ensure_mechanism(netuid: u16, mechanism: u8) -> Result<(), Error<Runtime>> {
 }
 
 /// Whether the last weights or commit of the uid are long enough ago.
-fn is_rested(netuid: u16, index: u16, uid: u16) -> bool {
+pub fn is_rested(netuid: u16, index: u16, uid: u16) -> bool {
     let column = LastUpdate::<Runtime>::get(index);
     let last = column.get(usize::from(uid)).copied().unwrap_or_default();
     let since = SubtensorModule::now().saturating_sub(last);

@@ -7,9 +7,9 @@ use subxt::{ArcMetadata, OnlineClient, SubstrateConfig};
 
 use crate::manual;
 
-const I: &str = "Identity";
-const B: &str = "Blake2_128Concat";
-const T: &str = "Twox64Concat";
+pub(crate) const I: &str = "Identity";
+pub(crate) const B: &str = "Blake2_128Concat";
+pub(crate) const T: &str = "Twox64Concat";
 const ZERO_ACCOUNT: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// Name, hashers, default in hex (`None` for an entry that may be absent), size of a plain value.
@@ -35,6 +35,7 @@ const STORAGE: &[(&str, &[&str], Option<&str>)] = &[
     ("StakeWeight", &[I], Some("00")),
     ("ConsensusByMechanism", &[I], Some("00")),
     ("WeightCommits", &[T, T], None),
+    ("TimelockedWeightCommits", &[T, T], Some("00")),
     ("TotalHotkeyAlpha", &[B, I], Some("0000000000000000")),
     ("ParentKeys", &[B, I], Some("00")),
     ("ChildKeys", &[B, I], Some("00")),
@@ -151,6 +152,8 @@ const PALLETS: &[(&str, u8)] = &[
     ("SubtensorModule", 7),
     ("Utility", 11),
     ("Sudo", 12),
+    ("Commitments", 18),
+    ("Drand", 26),
 ];
 
 const CALLS: &[(&str, u8)] = &[
@@ -166,8 +169,10 @@ const CALLS: &[(&str, u8)] = &[
     ("commit_weights", 96),
     ("reveal_weights", 97),
     ("set_pending_childkey_cooldown", 109),
+    ("commit_timelocked_weights", 113),
     ("commit_mechanism_weights", 115),
     ("reveal_mechanism_weights", 116),
+    ("commit_timelocked_mechanism_weights", 118),
     ("set_mechanism_weights", 119),
 ];
 
@@ -184,6 +189,8 @@ const EVENTS: &[(&str, u8)] = &[
     ("WeightsRevealed", 87),
     ("StakeTransferred", 92),
     ("StakeSwapped", 93),
+    ("TimelockedWeightsCommitted", 108),
+    ("TimelockedWeightsRevealed", 109),
     ("IncentiveAlphaEmittedToMiners", 111),
     ("EpochDeferred", 137),
 ];
@@ -233,6 +240,8 @@ const ERRORS: &[(&str, u8)] = &[
     ("TransferDisallowed", 85),
     ("SubtokenDisabled", 94),
     ("SameNetuid", 97),
+    ("IncorrectCommitRevealVersion", 111),
+    ("InvalidRevealRound", 112),
     ("ChildParentInconsistency", 123),
 ];
 
@@ -280,6 +289,20 @@ const ARGUMENTS: &[(&str, &[&str])] = &[
     (
         "reveal_mechanism_weights",
         &["netuid", "mecid", "uids", "values", "salt", "version_key"],
+    ),
+    (
+        "commit_timelocked_weights",
+        &["netuid", "commit", "reveal_round", "commit_reveal_version"],
+    ),
+    (
+        "commit_timelocked_mechanism_weights",
+        &[
+            "netuid",
+            "mecid",
+            "commit",
+            "reveal_round",
+            "commit_reveal_version",
+        ],
     ),
 ];
 
@@ -363,7 +386,7 @@ const GRAPH: &[&str] = &[
     "collateral_earned",
 ];
 
-async fn metadata() -> ArcMetadata {
+pub(crate) async fn metadata() -> ArcMetadata {
     let chain = manual().await;
     let api = OnlineClient::<SubstrateConfig>::from_insecure_url(chain.ws_url())
         .await
@@ -458,27 +481,4 @@ async fn the_selective_metagraph_has_the_chains_fields() {
         .map(|field| field.name.as_deref().unwrap())
         .collect();
     assert_eq!(names, GRAPH);
-}
-
-/// The Python SDK tells the outer call and event by paths of two, whose first is any.
-#[tokio::test]
-async fn types_have_the_chains_paths() {
-    let metadata = metadata().await;
-    let paths: Vec<String> = metadata
-        .types()
-        .types
-        .iter()
-        .map(|ty| ty.ty.path.segments.join("::"))
-        .collect();
-    for path in [
-        "node_subtensor_runtime::RuntimeCall",
-        "node_subtensor_runtime::RuntimeEvent",
-        "pallet_subtensor::pallet::Call",
-        "pallet_subtensor::pallet::Error",
-        "pallet_subtensor::pallet::Event",
-    ] {
-        assert!(paths.iter().any(|ours| ours == path), "{path}");
-    }
-    let ours = paths.iter().find(|path| path.starts_with("violet"));
-    assert_eq!(ours, None);
 }

@@ -1,0 +1,92 @@
+//! What the runtime declares beside `SubtensorModule`, held against what subtensor declares.
+
+use crate::surface::{B, I, T, metadata};
+
+/// What there is of other pallets: entry, hashers, default in hex.
+const OTHERS: &[(&str, &str, &[&str], Option<&str>)] = &[
+    ("Commitments", "TimelockedIndex", &[], Some("00")),
+    ("Commitments", "CommitmentOf", &[I, T], None),
+    ("Commitments", "LastCommitment", &[I, T], None),
+    ("Commitments", "RevealedCommitments", &[I, T], None),
+    ("Commitments", "UsedSpaceOf", &[I, T], None),
+    ("Commitments", "MaxSpace", &[], Some("1c0c0000")),
+    ("Drand", "Pulses", &[B], None),
+    ("Drand", "LastStoredRound", &[], Some("0000000000000000")),
+];
+
+/// The Python SDK tells the outer call and event by paths of two, whose first is any.
+#[tokio::test]
+async fn types_have_the_chains_paths() {
+    let metadata = metadata().await;
+    let paths: Vec<String> = metadata
+        .types()
+        .types
+        .iter()
+        .map(|ty| ty.ty.path.segments.join("::"))
+        .collect();
+    for path in [
+        "node_subtensor_runtime::RuntimeCall",
+        "node_subtensor_runtime::RuntimeEvent",
+        "pallet_subtensor::pallet::Call",
+        "pallet_subtensor::pallet::Error",
+        "pallet_subtensor::pallet::Event",
+    ] {
+        assert!(paths.iter().any(|ours| ours == path), "{path}");
+    }
+    let ours = paths.iter().find(|path| path.starts_with("violet"));
+    assert_eq!(ours, None);
+}
+
+#[tokio::test]
+async fn commitments_and_pulses_are_declared_as_on_the_chain() {
+    let metadata = metadata().await;
+    for (pallet, name, hashers, default) in OTHERS {
+        let pallet = metadata.pallet_by_name(pallet).unwrap();
+        let entry = pallet.storage().unwrap().entry_by_name(name).expect(name);
+        let ours: Vec<String> = entry.keys().map(|key| format!("{:?}", key.hasher)).collect();
+        assert_eq!(ours, *hashers, "{name}");
+        assert_eq!(
+            entry.default_value().map(hex::encode).as_deref(),
+            *default,
+            "{name}"
+        );
+    }
+    let pallet = metadata.pallet_by_name("Commitments").unwrap();
+    let call = pallet.call_variant_by_name("set_commitment").unwrap();
+    let arguments: Vec<&str> = call
+        .fields
+        .iter()
+        .filter_map(|field| field.name.as_deref())
+        .collect();
+    assert_eq!((call.index, arguments), (0, vec!["netuid", "info"]));
+    let max_fields = pallet.constant_by_name("MaxFields").unwrap();
+    assert_eq!(max_fields.value(), [3, 0, 0, 0]);
+    let types = metadata.types();
+    let data = types
+        .types
+        .iter()
+        .find(|ty| ty.ty.path.ident().as_deref() == Some("Data"))
+        .unwrap();
+    let scale_info::TypeDef::Variant(data) = &data.ty.type_def else {
+        panic!("not an enum")
+    };
+    let index = |name: &str| {
+        data.variants
+            .iter()
+            .find(|variant| variant.name == name)
+            .unwrap()
+            .index
+    };
+    assert_eq!(
+        [
+            "None",
+            "Raw0",
+            "Raw128",
+            "ShaThree256",
+            "TimelockEncrypted",
+            "BigRaw"
+        ]
+        .map(index),
+        [0, 1, 129, 133, 134, 136]
+    );
+}
