@@ -28,7 +28,7 @@ async fn apertium_translates_and_is_approved() {
     let keypair = world.validator(1).await.keypair;
     let validator = Validator::new(ValidatorOptions::new(world.server.url(), keypair, catalogue));
     let stopped = stop.clone();
-    jobs.spawn(async move { validator.run(stopped).await.unwrap() });
+    jobs.spawn(async move { Box::pin(validator.run(stopped)).await.unwrap() });
     for hotkey in &hotkeys {
         eventually("a miner is on the roster", || async {
             world

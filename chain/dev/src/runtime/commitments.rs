@@ -388,3 +388,35 @@ fn reveal(netuid: u16, who: &AccountId) -> bool {
     });
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use sp_state_machine::BasicExternalities;
+
+    use super::*;
+    use crate::genesis::{Genesis, public_key};
+    use crate::runtime::metagraph;
+
+    #[test]
+    fn what_was_published_is_in_the_metagraph_when_asked_for() {
+        let mut storage = Genesis::default().storage(None);
+        BasicExternalities::execute_with_storage(&mut storage, || {
+            let miner = AccountId::new(public_key("//Miner1").unwrap());
+            let published = Registration {
+                deposit: 0,
+                block: 7,
+                info: CommitmentInfo {
+                    fields: vec![Data::Raw(vec![1, 2].try_into().unwrap())]
+                        .try_into()
+                        .unwrap(),
+                },
+            };
+            CommitmentOf::<Runtime>::insert(1, &miner, &published);
+            let read = |indexes: &[u16]| metagraph::selective(1, indexes).unwrap().commitments;
+            assert_eq!(read(&[52]), None);
+            let (hotkey, bytes) = read(&[73]).unwrap().remove(0);
+            let bytes: Vec<u8> = bytes.into_iter().map(|byte| byte.0).collect();
+            assert_eq!((hotkey, bytes), (miner, published.encode()));
+        });
+    }
+}
