@@ -46,8 +46,6 @@ pub struct Parts {
     pub db: PgPool,
     /// The connections of the group writers: theirs alone, so that a commit waits for no reader.
     pub writing: PgPool,
-    /// The connection of the writer that accepts tasks. What it commits is on disk after `store::submissions::sync`.
-    pub unsynced: PgPool,
     /// The one source of time.
     pub clock: Arc<Clock>,
     /// The server's own hotkey: receiver of signed requests, signer of records.
@@ -105,7 +103,6 @@ impl App {
         config: Config,
         db: PgPool,
         writing: PgPool,
-        unsynced: PgPool,
         blobs: Blobs,
         keypair: Keypair,
     ) -> Result<(Self, Inboxes), KeyError> {
@@ -145,7 +142,6 @@ impl App {
             sights,
             db,
             writing,
-            unsynced,
             config,
         }));
         let inboxes = Inboxes {

@@ -13,10 +13,10 @@ use crate::{
     domain::records::Record,
     http,
     services::{health, nonces, recording, roster},
-    store, telemetry, workers,
+    telemetry, workers,
 };
 
-/// Connections of the group writers: syncing submissions, answers, evaluations and nonces have one each.
+/// Connections of the group writers: submissions, answers, evaluations and nonces have one each.
 const WRITERS: u32 = 4;
 /// How long a request waits for a connection to the database.
 const CONNECTION_PATIENCE: Duration = Duration::from_secs(5);
@@ -91,21 +91,16 @@ impl Server {
             .connect(&config.database.url)
             .await?;
         crate::MIGRATOR.run(&db).await?;
-        let writers = |connections| {
-            PgPoolOptions::new()
-                .max_connections(connections)
-                .acquire_timeout(CONNECTION_PATIENCE)
-                // A round trip for each commit; a connection that died fails its batch, which is then tried again.
-                .test_before_acquire(false)
-        };
-        let writing = writers(WRITERS).connect(&config.database.url).await?;
-        let unsynced = writers(1)
-            .after_connect(|connection, _| Box::pin(store::submissions::do_not_wait_for_disk(connection)))
+        let writing = PgPoolOptions::new()
+            .max_connections(WRITERS)
+            .acquire_timeout(CONNECTION_PATIENCE)
+            // A round trip for each commit; a connection that died fails its batch, which is then tried again.
+            .test_before_acquire(false)
             .connect(&config.database.url)
             .await?;
 
         let blobs = Blobs::open(&config.storage.url)?;
-        let (app, inboxes) = App::new(config, db, writing, unsynced, blobs, keypair)?;
+        let (app, inboxes) = App::new(config, db, writing, blobs, keypair)?;
         health::measure_clock(&app).await?;
         nonces::begin(&app).await?;
         recording::record_once(&app, &Record::Rule(app.rule.clone())).await?;
@@ -158,7 +153,6 @@ impl Server {
         if tokio::time::timeout(drain, self.writers.wait()).await.is_err() {
             tracing::warn!("stopped with writes in flight");
         }
-        self.app.unsynced.close().await;
         self.app.writing.close().await;
         self.app.db.close().await;
     }

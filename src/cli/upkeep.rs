@@ -34,7 +34,6 @@ async fn app(file: Option<&Path>) -> Result<App, Failure> {
     let (app, _inboxes) = App::new(
         config,
         db.clone(),
-        db.clone(),
         db,
         Blobs::open(&folder.to_string_lossy())?,
         Keypair::generate().0,

@@ -1,16 +1,14 @@
 //! Accepting tasks: task, draw and assignments are durable before anybody is told, many in one commit.
-//!
-//! Commits here do not wait for the disk. While the next batch is written, one sync makes all before it durable.
-use std::{collections::HashSet, time::Duration};
+use std::collections::HashSet;
 
 use sqlx::PgConnection;
 
 use crate::{
     app::App,
     domain::TaskId,
-    error::{Causes, Error, Result},
+    error::{Error, Result},
     services::{
-        batch::{Write, Written},
+        batch::Write,
         drawing::{self, Drawn},
         hub::Topic,
     },
@@ -19,10 +17,6 @@ use crate::{
         submissions::{NewKey, NewTask},
     },
 };
-
-/// A database that breaks off has this long to come back until those who wait are told that nobody knows.
-const SYNC_TRIES: u32 = 5;
-const SYNC_PAUSE: Duration = Duration::from_secs(1);
 
 /// A task that was checked and drawn for, to be stored.
 #[derive(Debug)]
@@ -55,7 +49,7 @@ impl Write for Writer {
     type Item = Submission;
     type Answer = Accepted;
 
-    async fn write(&self, items: &[Submission]) -> Result<Vec<Result<Accepted>>> {
+    async fn write(&mut self, items: &[Submission]) -> Result<Vec<Result<Accepted>>> {
         let app = &self.app;
         let written = match write(app, items).await {
             Ok(new) => new,
@@ -71,85 +65,38 @@ impl Write for Writer {
         let mut answers = Vec::with_capacity(items.len());
         for item in items {
             if written.contains(&item.task.task_id) {
-                answers.push(Ok(accepted(item)));
-                continue;
+                metrics::counter!("violet_tasks_accepted_total", "task_type" => item.task.task_type.name())
+                    .increment(1);
+                if let Some(drawn) = &item.drawn {
+                    drawing::hand_over(app, drawn);
+                } else {
+                    app.roster.waits(item.task.capability());
+                    app.hub.wake(Topic::Drawing);
+                }
+                let assigned = item.drawn.as_ref().map_or(0, |drawn| drawn.assignments.len());
+                answers.push(Ok(Accepted {
+                    task: item.task.task_id,
+                    assigned: Some(assigned),
+                }));
+            } else {
+                answers.push(match &item.key {
+                    // A first try was stored after all, and only its answer was lost.
+                    Some(key) => repeated(app, key).await.map(|found| match &item.drawn {
+                        Some(drawn) if found.task == item.task.task_id => Accepted {
+                            task: found.task,
+                            assigned: Some(drawn.assignments.len()),
+                        },
+                        None if found.task == item.task.task_id => Accepted {
+                            task: found.task,
+                            assigned: Some(0),
+                        },
+                        _ => found,
+                    }),
+                    None => Err(Error::internal("a submission was not stored")),
+                });
             }
-            answers.push(match &item.key {
-                // A first try was stored after all, and only its answer was lost.
-                Some(key) => repeated(app, key).await.map(|found| {
-                    if found.task == item.task.task_id {
-                        accepted(item)
-                    } else {
-                        found
-                    }
-                }),
-                None => Err(Error::internal("a submission was not stored")),
-            });
         }
         Ok(answers)
-    }
-
-    async fn settle(&self, batches: &mut [Written<Self>]) {
-        let app = &self.app;
-        if let Err(error) = store::submissions::sync(&app.writing).await {
-            tracing::warn!(error = %Causes(&error), "what was accepted is looked for, since it may be lost");
-            for batch in batches.iter_mut() {
-                look_again(app, batch).await;
-            }
-        }
-        for batch in batches {
-            for (item, answer) in batch.items.iter().zip(&batch.answers) {
-                match answer {
-                    Ok(answer) if answer.task == item.task.task_id && answer.assigned.is_some() => {
-                        tell(app, item);
-                    }
-                    _ => {}
-                }
-            }
-        }
-    }
-}
-
-fn accepted(item: &Submission) -> Accepted {
-    Accepted {
-        task: item.task.task_id,
-        assigned: Some(item.drawn.as_ref().map_or(0, |drawn| drawn.assignments.len())),
-    }
-}
-
-/// Wakes who has something to do for a new task.
-fn tell(app: &App, item: &Submission) {
-    metrics::counter!("violet_tasks_accepted_total", "task_type" => item.task.task_type.name()).increment(1);
-    if let Some(drawn) = &item.drawn {
-        drawing::hand_over(app, drawn);
-    } else {
-        app.roster.waits(item.task.capability());
-        app.hub.wake(Topic::Drawing);
-    }
-}
-
-/// What a database that broke off in between still has of a batch was accepted, the rest was not.
-async fn look_again(app: &App, batch: &mut Written<Writer>) {
-    let ids: Vec<TaskId> = batch.answers.iter().flatten().map(|answer| answer.task).collect();
-    let kept = async {
-        let mut tries = 0;
-        while let Err(error) = store::submissions::sync(&app.writing).await {
-            tries += 1;
-            if tries == SYNC_TRIES {
-                return Err(Error::from(error));
-            }
-            tokio::time::sleep(SYNC_PAUSE).await;
-        }
-        Ok(store::submissions::stored(&app.db, &ids).await?)
-    };
-    let kept: Result<HashSet<TaskId>> = kept.await.map(|stored| stored.into_iter().collect());
-    for answer in &mut batch.answers {
-        let Ok(accepted) = answer else { continue };
-        match &kept {
-            Ok(kept) if kept.contains(&accepted.task) => {}
-            Ok(_) => *answer = Err(Error::internal("the database lost the task")),
-            Err(error) => *answer = Err(Error::internal(Causes(error).to_string())),
-        }
     }
 }
 
@@ -159,10 +106,10 @@ async fn write(app: &App, items: &[Submission]) -> Result<HashSet<TaskId>> {
     let all: Vec<&Submission> = items.iter().collect();
     if keys.is_empty() && items.iter().all(|item| item.task.file.is_none()) {
         // One statement is a transaction: nothing else has to go with it.
-        store(app, &mut *app.unsynced.acquire().await?, &all).await?;
+        store(app, &mut *app.writing.acquire().await?, &all).await?;
         return Ok(items.iter().map(|item| item.task.task_id).collect());
     }
-    let mut tx = app.unsynced.begin().await?;
+    let mut tx = app.writing.begin().await?;
     let new_keys: HashSet<TaskId> = if keys.is_empty() {
         HashSet::new()
     } else {

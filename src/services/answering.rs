@@ -274,7 +274,7 @@ impl Write for Writer {
     type Item = Submitted;
     type Answer = Receipt;
 
-    async fn write(&self, items: &[Submitted]) -> Result<Vec<Result<Receipt>>> {
+    async fn write(&mut self, items: &[Submitted]) -> Result<Vec<Result<Receipt>>> {
         let app = &self.app;
         // One statement cannot take two answers of one miner to one task.
         let mut distinct: Vec<&Submitted> = items.iter().collect();

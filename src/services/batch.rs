@@ -11,8 +11,6 @@ use crate::error::{Error, Result};
 
 /// The most that one transaction takes.
 const LARGEST: usize = 500;
-/// So many batches may be written before the first of them is settled.
-const AHEAD: usize = 8;
 
 type Waiting<T, R> = (T, oneshot::Sender<Result<R>>);
 
@@ -28,37 +26,21 @@ pub struct Inbox<T, R> {
     receiver: mpsc::Receiver<Waiting<T, R>>,
 }
 
-/// Writes batches.
-pub trait Write: Send + Sync + 'static {
+/// Writes one batch.
+pub trait Write: Send + 'static {
     /// What is written.
     type Item: Send + Sync + 'static;
-    /// What whoever asked learns.
-    type Answer: Send + Sync + 'static;
+    /// What each writer learns.
+    type Answer: Send + 'static;
 
     /// Writes all of `items` in one transaction; one answer for each, in order.
     ///
     /// # Errors
     /// When nothing was written; then each item is tried alone, so that a poisoned one fails alone.
-    fn write(&self, items: &[Self::Item]) -> impl Future<Output = Result<Vec<Result<Self::Answer>>>> + Send;
-
-    /// Comes after `write` and before anybody is told, for all batches that were written meanwhile: for a writer whose
-    /// commits are not on disk before, and what follows from them. The next batch is written at the same time. Answers
-    /// that turn out wrong are replaced.
-    fn settle(&self, _: &mut [Written<Self>]) -> impl Future<Output = ()> + Send
-    where
-        Self: Sized,
-    {
-        async {}
-    }
-}
-
-/// A batch that was written.
-pub struct Written<W: Write> {
-    /// What was written.
-    pub items: Vec<W::Item>,
-    /// One for each.
-    pub answers: Vec<Result<W::Answer>>,
-    senders: Vec<oneshot::Sender<Result<W::Answer>>>,
+    fn write(
+        &mut self,
+        items: &[Self::Item],
+    ) -> impl Future<Output = Result<Vec<Result<Self::Answer>>>> + Send;
 }
 
 /// A queue of at most `capacity` waiting writes.
@@ -119,20 +101,7 @@ fn stopping() -> Error {
 
 impl<T: Send + Sync + 'static, R: Send + 'static> Inbox<T, R> {
     /// Writes batches until `stop`, then what is still waiting.
-    pub async fn run<W: Write<Item = T, Answer = R>>(self, writer: W, stop: CancellationToken) {
-        let (written, settling) = mpsc::channel(AHEAD);
-        tokio::join!(
-            self.write_all(&writer, written, stop),
-            settle_all(&writer, settling)
-        );
-    }
-
-    async fn write_all<W: Write<Item = T, Answer = R>>(
-        mut self,
-        writer: &W,
-        written: mpsc::Sender<Written<W>>,
-        stop: CancellationToken,
-    ) {
+    pub async fn run<W: Write<Item = T, Answer = R>>(mut self, mut writer: W, stop: CancellationToken) {
         let mut waiting = Vec::with_capacity(LARGEST);
         let mut closed = false;
         loop {
@@ -148,7 +117,7 @@ impl<T: Send + Sync + 'static, R: Send + 'static> Inbox<T, R> {
                 return;
             }
             let (items, senders): (Vec<T>, Vec<_>) = waiting.drain(..).unzip();
-            let answers = match guarded(writer.write(&items)).await {
+            let answers = match guarded(&mut writer, &items).await {
                 Ok(answers) => answers,
                 Err(error) if items.len() == 1 => vec![Err(error)],
                 Err(error) => {
@@ -159,7 +128,7 @@ impl<T: Send + Sync + 'static, R: Send + 'static> Inbox<T, R> {
                     );
                     let mut answers = Vec::with_capacity(items.len());
                     for item in &items {
-                        let alone = guarded(writer.write(std::slice::from_ref(item))).await;
+                        let alone = guarded(&mut writer, std::slice::from_ref(item)).await;
                         answers.push(alone.and_then(|mut answers| {
                             answers
                                 .pop()
@@ -169,33 +138,7 @@ impl<T: Send + Sync + 'static, R: Send + 'static> Inbox<T, R> {
                     answers
                 }
             };
-            let batch = Written {
-                items,
-                answers,
-                senders,
-            };
-            // The other side lives until this one ends.
-            let _ = written.send(batch).await;
-        }
-    }
-}
-
-/// Tells those who asked, once what they asked for is settled.
-async fn settle_all<W: Write>(writer: &W, mut written: mpsc::Receiver<Written<W>>) {
-    let mut batches = Vec::with_capacity(AHEAD);
-    while written.recv_many(&mut batches, AHEAD).await > 0 {
-        let settled = guarded(async {
-            writer.settle(&mut batches).await;
-            Ok(())
-        });
-        if let Err(error) = settled.await {
-            tracing::error!(error = %crate::error::Causes(&error), "what was written may not be on disk");
-            for answer in batches.iter_mut().flat_map(|batch| &mut batch.answers) {
-                *answer = Err(Error::internal("a writer panicked"));
-            }
-        }
-        for batch in batches.drain(..) {
-            for (sender, answer) in batch.senders.into_iter().zip(batch.answers) {
+            for (sender, answer) in senders.into_iter().zip(answers) {
                 // Whoever asked may have gone away; what it asked for is stored all the same.
                 let _ = sender.send(answer);
             }
@@ -204,8 +147,8 @@ async fn settle_all<W: Write>(writer: &W, mut written: mpsc::Receiver<Written<W>
 }
 
 /// A writer that panics loses its transaction; those who wait for it are told, and the next batch is written.
-async fn guarded<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    AssertUnwindSafe(work)
+async fn guarded<W: Write>(writer: &mut W, items: &[W::Item]) -> Result<Vec<Result<W::Answer>>> {
+    AssertUnwindSafe(writer.write(items))
         .catch_unwind()
         .await
         .unwrap_or_else(|_| Err(Error::internal("a writer panicked")))
@@ -222,15 +165,9 @@ mod tests {
         type Item = u32;
         type Answer = u32;
 
-        async fn write(&self, items: &[u32]) -> Result<Vec<Result<u32>>> {
+        async fn write(&mut self, items: &[u32]) -> Result<Vec<Result<u32>>> {
             assert!(!items.contains(&13), "a number that brings bad luck");
             Ok(items.iter().map(|item| Ok(2 * item)).collect())
-        }
-
-        async fn settle(&self, batches: &mut [Written<Self>]) {
-            for batch in batches {
-                assert!(!batch.items.contains(&17), "and one that brings it later");
-            }
         }
     }
 
@@ -245,8 +182,6 @@ mod tests {
                 let answers = all.await;
                 // Whoever comes afterwards is served as well.
                 assert_eq!(batcher.submit(4).await.ok(), Some(8));
-                assert!(matches!(batcher.submit(17).await, Err(Error::Internal(_))));
-                assert_eq!(batcher.submit(5).await.ok(), Some(10));
                 stop.cancel();
                 answers
             },

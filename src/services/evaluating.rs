@@ -180,7 +180,7 @@ impl Write for Writer {
     type Item = Submitted;
     type Answer = Receipt;
 
-    async fn write(&self, items: &[Submitted]) -> Result<Vec<Result<Receipt>>> {
+    async fn write(&mut self, items: &[Submitted]) -> Result<Vec<Result<Receipt>>> {
         let app = &self.app;
         // One statement cannot replace a row twice: the last of a validator's evaluations of a task is the one.
         let mut distinct: Vec<&Submitted> = items.iter().rev().collect();

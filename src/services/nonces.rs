@@ -37,7 +37,7 @@ impl Write for Writer {
     type Item = Nonce;
     type Answer = Seen;
 
-    async fn write(&self, items: &[Nonce]) -> Result<Vec<Result<Seen>>> {
+    async fn write(&mut self, items: &[Nonce]) -> Result<Vec<Result<Seen>>> {
         let mut connection = self.app.writing.acquire().await?;
         let now = i64::try_from(self.app.clock.now_nanos()).unwrap_or(i64::MAX);
         let epoch = store::nonces::epoch(&mut connection, now).await?;

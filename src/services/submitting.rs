@@ -231,8 +231,6 @@ async fn accept(app: &App, task: NewTask, key: Option<NewKey>, hold: Option<Arc<
             .await?
             .is_some()
         {
-            // What was stored under it a moment ago may not be on disk yet.
-            store::submissions::sync(&app.writing).await?;
             return accepting::repeated(app, key).await;
         }
     }

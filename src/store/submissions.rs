@@ -143,21 +143,6 @@ pub(crate) async fn delete_old_keys(db: impl PgExecutor<'_>, seconds: f64) -> Re
     Ok(done.rows_affected())
 }
 
-/// Commits of this connection return before they are on disk; [`sync`] waits for that.
-pub(crate) async fn do_not_wait_for_disk(db: &mut PgConnection) -> Result<(), sqlx::Error> {
-    sqlx::query!("set synchronous_commit = off").execute(db).await?;
-    Ok(())
-}
-
-/// Returns once everything that was committed before is on disk, by whichever connection: a commit that waits for the
-/// disk flushes the log up to itself (PostgreSQL, "Asynchronous Commit"). The message is what makes it write something.
-pub(crate) async fn sync(db: impl PgExecutor<'_>) -> Result<(), sqlx::Error> {
-    sqlx::query!("select from pg_logical_emit_message(true, 'violet', 'sync')")
-        .execute(db)
-        .await?;
-    Ok(())
-}
-
 /// Which of these tasks are stored: how an ambiguous commit is resolved.
 pub(crate) async fn stored(db: impl PgExecutor<'_>, tasks: &[TaskId]) -> Result<Vec<TaskId>, sqlx::Error> {
     let ids: Vec<Uuid> = tasks.iter().map(|id| (*id).into()).collect();
