@@ -83,6 +83,11 @@ async fn a_server_without_the_chain_stops_drawing_when_another_has_a_later_base(
 
     way.lead_to(&world.chain);
     at_block(&other, 4).await;
+    // A new task goes behind those that wait, until this server has seen that none does.
+    eventually("it draws again, and nothing waits", || async {
+        (other.app.snapshots.drawable().is_ok() && !other.app.roster.any_waiting()).then_some(())
+    })
+    .await;
     let (task, assigned) = submit(&there).await;
     assert_eq!(assigned, 1);
     assert_eq!(drawn_with(&world, &task).await, [new.snapshot.block.hash.0]);
