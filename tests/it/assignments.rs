@@ -328,7 +328,11 @@ async fn whatever_happens_at_the_same_moment_every_task_ends_once() {
     let miners = world.miners(4).await;
     for round in 0..12 {
         let task = user.submit(&translation(2)).await;
-        let uids = world.open_uids(&task).await;
+        // At once, or in its turn when the one before left a slot vacant.
+        let uids = eventually("two are drawn", || async {
+            Some(world.open_uids(&task).await).filter(|uids| uids.len() == 2)
+        })
+        .await;
         let [one, two] = [uids[0], uids[1]].map(|uid| &miners[usize::from(uid)]);
         let expire = format!("update task_assignments set deadline = now() where task_id = '{task}'");
         let (_, _, cancelled, ()) = tokio::join!(
