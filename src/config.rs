@@ -241,6 +241,17 @@ impl Config {
         }
     }
 
+    /// How to connect to the chain, for whoever does.
+    pub fn chain_options(&self) -> violet_chain::Options {
+        let chain = &self.chain;
+        violet_chain::Options {
+            endpoints: chain.endpoints.clone(),
+            archive_endpoints: chain.archive_endpoints.clone(),
+            genesis: chain.genesis,
+            silence: Duration::from_secs(chain.silence_seconds),
+        }
+    }
+
     /// Longest that a request may be held.
     pub fn longest_wait(&self) -> Duration {
         Duration::from_secs(self.server.longest_wait_seconds)

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use violet_chain::{
-    BlockRef, Causes, Client, Commit, FinalizedHeads, Keypair, NetUid, WeightTerms, Weights, WeightsSet,
-    WriteError,
+    BlockRef, Causes, Client, Commit, FinalizedHeads, Keypair, NetUid, Options, WeightTerms, Weights,
+    WeightsSet, WriteError,
 };
 
 use crate::scoreboard::Scoreboard;
@@ -18,10 +18,10 @@ const AGAIN: Duration = Duration::from_secs(10);
 const REST: u64 = 25;
 
 /// How a validator sets weights.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct WeightsOptions {
-    /// WebSocket addresses of nodes of the chain, tried in order.
-    pub endpoints: Vec<String>,
+    /// The chain, and how to connect to it.
+    pub chain: Options,
     /// The mechanism of the subnet whose miners are judged; the first is 0.
     pub mechanism: u8,
     /// The version of the validator, which the subnet's owner may ask to be at least that of the subnet.
@@ -30,9 +30,9 @@ pub struct WeightsOptions {
 
 impl WeightsOptions {
     /// On the first mechanism, with version key 0.
-    pub fn new(endpoints: Vec<String>) -> Self {
+    pub fn new(chain: Options) -> Self {
         Self {
-            endpoints,
+            chain,
             mechanism: 0,
             version_key: 0,
         }
@@ -58,7 +58,7 @@ impl Setter {
 
     async fn go_on(&self) {
         let client = loop {
-            match Client::connect(&self.options.endpoints).await {
+            match Client::with(self.options.chain.clone()).await {
                 Ok(client) => break client,
                 Err(error) => {
                     tracing::warn!(error = %Causes(&error), "no chain to set weights on");

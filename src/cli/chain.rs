@@ -56,24 +56,17 @@ pub(super) struct Endpoint {
 
 impl Endpoint {
     pub(super) async fn connect(&self, config: Option<&Path>) -> Result<Client, Failure> {
-        let (endpoints, archive_endpoints) = if let Some(endpoint) = &self.endpoint {
-            (vec![endpoint.clone()], Vec::new())
-        } else {
-            let settings = Config::load(config)?.chain;
-            (settings.endpoints, settings.archive_endpoints)
-        };
-        let options = Options {
-            endpoints,
-            archive_endpoints,
-            ..Options::default()
-        };
-        Ok(Client::with(options).await?)
+        Ok(Client::with(self.options(config)?).await?)
     }
 
-    pub(super) fn addresses(&self, config: Option<&Path>) -> Result<Vec<String>, Failure> {
+    /// A node that is named here may be of any chain; those of the settings are of the chain that the settings name.
+    pub(super) fn options(&self, config: Option<&Path>) -> Result<Options, Failure> {
         Ok(match &self.endpoint {
-            Some(endpoint) => vec![endpoint.clone()],
-            None => Config::load(config)?.chain.endpoints,
+            Some(endpoint) => Options {
+                endpoints: vec![endpoint.clone()],
+                ..Options::default()
+            },
+            None => Config::load(config)?.chain_options(),
         })
     }
 }

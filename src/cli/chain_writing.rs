@@ -2,13 +2,13 @@
 use std::{net::SocketAddr, path::Path, process::ExitCode};
 
 use clap::Args;
-use violet_chain::{Client, NetUid, Uid, Weights, WeightsSet, WriteError};
+use violet_chain::{Client, Keypair, NetUid, Uid, Weights, WeightsSet, WriteError};
 
 use super::{Failure, WalletArgs, chain::Endpoint, print};
 
-/// Sets weights in the way that the subnet asks for, and waits until they are final.
+/// On whose behalf, and where.
 #[derive(Debug, Args)]
-pub(crate) struct SetWeights {
+struct Writer {
     #[command(flatten)]
     endpoint: Endpoint,
     #[command(flatten)]
@@ -16,6 +16,20 @@ pub(crate) struct SetWeights {
     /// The subnet.
     #[arg(long, default_value_t = 1)]
     netuid: u16,
+}
+
+impl Writer {
+    async fn open(&self, config: Option<&Path>) -> Result<(Keypair, Client, NetUid), Failure> {
+        let keypair = self.wallet.open()?.keypair()?;
+        Ok((keypair, self.endpoint.connect(config).await?, NetUid(self.netuid)))
+    }
+}
+
+/// Sets weights in the way that the subnet asks for, and waits until they are final.
+#[derive(Debug, Args)]
+pub(crate) struct SetWeights {
+    #[command(flatten)]
+    writer: Writer,
     /// The mechanism, where the subnet has several.
     #[arg(long, default_value_t = 0)]
     mechanism: u8,
@@ -40,9 +54,8 @@ fn scored(text: &str) -> Result<(Uid, f64), String> {
 
 impl SetWeights {
     pub(super) async fn run(self, config: Option<&Path>) -> Result<ExitCode, Failure> {
-        let keypair = self.wallet.open()?.keypair()?;
-        let client = self.endpoint.connect(config).await?;
-        let weights = Weights::from_scores(NetUid(self.netuid), self.scores)
+        let (keypair, client, netuid) = self.writer.open(config).await?;
+        let weights = Weights::from_scores(netuid, self.scores)
             .on_mechanism(self.mechanism)
             .with_version_key(self.version_key);
         match client.set_weights(&keypair, &weights).await? {
@@ -113,12 +126,7 @@ impl ShowWeights {
 #[derive(Debug, Args)]
 pub(crate) struct ServeAxon {
     #[command(flatten)]
-    endpoint: Endpoint,
-    #[command(flatten)]
-    wallet: WalletArgs,
-    /// The subnet.
-    #[arg(long, default_value_t = 1)]
-    netuid: u16,
+    writer: Writer,
     /// The version of what serves there.
     #[arg(long, default_value_t = 0)]
     version: u32,
@@ -128,9 +136,7 @@ pub(crate) struct ServeAxon {
 
 impl ServeAxon {
     pub(super) async fn run(self, config: Option<&Path>) -> Result<ExitCode, Failure> {
-        let keypair = self.wallet.open()?.keypair()?;
-        let client: Client = self.endpoint.connect(config).await?;
-        let netuid = NetUid(self.netuid);
+        let (keypair, client, netuid) = self.writer.open(config).await?;
         let block = client
             .serve_axon(&keypair, netuid, self.address, self.version)
             .await?;
@@ -148,27 +154,19 @@ impl ServeAxon {
 #[derive(Debug, Args)]
 pub(crate) struct Commit {
     #[command(flatten)]
-    endpoint: Endpoint,
-    #[command(flatten)]
-    wallet: WalletArgs,
-    /// The subnet.
-    #[arg(long, default_value_t = 1)]
-    netuid: u16,
+    writer: Writer,
     /// A text, or bytes as `0x` and hex digits.
     data: String,
 }
 
 impl Commit {
     pub(super) async fn run(self, config: Option<&Path>) -> Result<ExitCode, Failure> {
-        let keypair = self.wallet.open()?.keypair()?;
         let data = match self.data.strip_prefix("0x") {
             Some(digits) => hex::decode(digits)?,
             None => self.data.into_bytes(),
         };
-        let client = self.endpoint.connect(config).await?;
-        let block = client
-            .set_commitment(&keypair, NetUid(self.netuid), &data)
-            .await?;
+        let (keypair, client, netuid) = self.writer.open(config).await?;
+        let block = client.set_commitment(&keypair, netuid, &data).await?;
         print(&format!(
             "{} committed to {} bytes at block {}",
             keypair.hotkey(),

@@ -237,13 +237,16 @@ impl Running {
                 }
             });
         }
-        let endpoints: Vec<String> = self.chain.iter().map(DevChain::ws_url).collect();
+        let chain = violet_chain::Options {
+            endpoints: self.chain.iter().map(DevChain::ws_url).collect(),
+            ..violet_chain::Options::default()
+        };
         for number in 1..=VALIDATORS {
             let keypair = Keypair::from_uri(&format!("//Validator{number}"), CryptoType::Sr25519)?;
             let options = ValidatorOptions::new(url.clone(), keypair, catalogue.clone());
             let validator = Validator::new(ValidatorOptions {
                 grace: GRACE,
-                weights: Some(WeightsOptions::new(endpoints.clone())),
+                weights: Some(WeightsOptions::new(chain.clone())),
                 ..options
             });
             let stop = self.stop_neurons.clone();

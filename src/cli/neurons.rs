@@ -65,7 +65,7 @@ impl Validator {
             Some(WeightsOptions {
                 mechanism: self.mechanism,
                 version_key: self.version_key,
-                ..WeightsOptions::new(self.endpoint.addresses(config)?)
+                ..WeightsOptions::new(self.endpoint.options(config)?)
             })
         };
         let catalogue = Catalogue::discover().await;

@@ -54,6 +54,28 @@ impl Wait {
     }
 }
 
+/// Which page of a list.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Page<T: utoipa::ToSchema> {
+    /// Where the page before ended: its `next`, or the id of its last item. Without it the first page.
+    pub(crate) before: Option<T>,
+    /// How many, newest first.
+    #[serde(default = "usual_limit")]
+    #[param(minimum = 1, maximum = 1000)]
+    limit: u16,
+}
+
+fn usual_limit() -> u16 {
+    100
+}
+
+impl<T: utoipa::ToSchema> Page<T> {
+    pub(crate) fn limit(&self) -> u16 {
+        self.limit.clamp(1, 1000)
+    }
+}
+
 /// The fields of a form: urlencoded, multipart, or the members of a JSON object.
 #[derive(Debug)]
 pub(crate) struct Fields(HashMap<String, Value>);

@@ -1,13 +1,13 @@
 //! What happened to the neurons of the subnet, for users.
 use axum::{Json as Body, extract::State};
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Serialize;
+use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use violet_chain::{Coldkey, Hotkey};
 
 use super::{
-    extract::{Path, Query},
+    extract::{Page, Path, Query},
     principal::Client,
     problem::ApiError,
 };
@@ -105,36 +105,21 @@ impl From<Recorded> for Change {
     }
 }
 
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-struct Page {
-    /// `next` of the page before.
-    before: Option<i64>,
-    /// How many, newest first.
-    #[serde(default = "default_limit")]
-    #[param(minimum = 1, maximum = 1000)]
-    limit: u16,
-}
-
-fn default_limit() -> u16 {
-    100
-}
-
 /// List what happened to a uid: who registered and was deregistered, swapped keys, permits and axons.
 ///
 /// Seen from one snapshot of the subnet to the next, from the first one that this service took.
 #[utoipa::path(
     get, path = "/neurons/{uid}/history", tag = "neurons", security(("api_key" = [])),
-    params(("uid" = u16, Path, description = "A place in the subnet"), Page),
+    params(("uid" = u16, Path, description = "A place in the subnet"), Page<i64>),
     responses((status = 200, description = "A page of changes, newest first", body = History), ApiError)
 )]
 async fn list_neuron_history(
     State(app): State<App>,
     _client: Client,
     Path(uid): Path<u16>,
-    Query(page): Query<Page>,
+    Query(page): Query<Page<i64>>,
 ) -> Result<Body<History>, ApiError> {
-    let limit = page.limit.clamp(1, 1000);
+    let limit = page.limit();
     let mut found = neurons::history(&app, uid, page.before, limit + 1).await?;
     let is_last = found.len() <= usize::from(limit);
     found.truncate(limit.into());

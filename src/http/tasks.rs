@@ -1,12 +1,12 @@
 //! Status, answers, results and withdrawal of tasks.
 use axum::{Json as Body, extract::State};
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Serialize;
+use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    extract::{Path, Query, Wait},
+    extract::{Page, Path, Query, Wait},
     files::{Base, FileLink},
     principal::Client,
     problem::ApiError,
@@ -253,32 +253,17 @@ impl From<&tasks::Task> for Task {
     }
 }
 
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-struct Page {
-    /// The last `task_id` of the previous page.
-    before: Option<TaskId>,
-    /// How many, newest first.
-    #[serde(default = "default_limit")]
-    #[param(minimum = 1, maximum = 1000)]
-    limit: u16,
-}
-
-fn default_limit() -> u16 {
-    100
-}
-
 /// List your tasks, newest first.
 #[utoipa::path(
-    get, path = "/tasks", tag = "tasks", security(("api_key" = [])), params(Page),
+    get, path = "/tasks", tag = "tasks", security(("api_key" = [])), params(Page<TaskId>),
     responses((status = 200, description = "A page of tasks", body = [Task]), ApiError)
 )]
 async fn list_tasks(
     State(app): State<App>,
     client: Client,
-    Query(page): Query<Page>,
+    Query(page): Query<Page<TaskId>>,
 ) -> Result<Body<Vec<Task>>, ApiError> {
-    let found = tasks::list(&app, client.organization, page.before, page.limit.clamp(1, 1000)).await?;
+    let found = tasks::list(&app, client.organization, page.before, page.limit()).await?;
     Ok(Body(found.iter().map(Task::from).collect()))
 }
 

@@ -7,7 +7,7 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use codec::Encode;
 use tokio::sync::watch;
-use violet_chain::{BlockHash, BlockRef, Client, NetUid, Neuron, Options, Snapshot, Stats};
+use violet_chain::{BlockHash, BlockRef, Client, NetUid, Neuron, Snapshot, Stats};
 
 use crate::{
     app::{App, Clock},
@@ -158,15 +158,9 @@ pub async fn client(app: &App) -> Result<Client> {
     if let Some(chain) = app.snapshots.chain.get() {
         return Ok(chain.clone());
     }
-    let settings = &app.config.chain;
-    let chain = Client::with(Options {
-        endpoints: settings.endpoints.clone(),
-        archive_endpoints: settings.archive_endpoints.clone(),
-        genesis: settings.genesis,
-        silence: Duration::from_secs(settings.silence_seconds),
-    })
-    .await
-    .map_err(Error::internal)?;
+    let chain = Client::with(app.config.chain_options())
+        .await
+        .map_err(Error::internal)?;
     Ok(app.snapshots.chain.get_or_init(|| chain).clone())
 }
 

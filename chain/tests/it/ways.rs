@@ -65,6 +65,11 @@ async fn read(url: &str, block: BlockRef) -> (Snapshot, Way) {
     client.snapshot_and_way(NETUID, block).await.unwrap()
 }
 
+async fn newest(chain: &DevChain) -> BlockRef {
+    let client = Client::connect(&[chain.ws_url()]).await.unwrap();
+    client.finalized().await.unwrap()
+}
+
 #[tokio::test]
 async fn all_ways_read_the_same() {
     let chain = manual_chain(Genesis::default()).await;
@@ -181,12 +186,7 @@ async fn nothing_is_read_where_no_way_is_whole() {
 #[tokio::test]
 async fn a_call_that_no_longer_fills_a_column_gives_way_to_the_next() {
     let chain = manual_chain(Genesis::default()).await;
-    let block = Client::connect(&[chain.ws_url()])
-        .await
-        .unwrap()
-        .finalized()
-        .await
-        .unwrap();
+    let block = newest(&chain).await;
     let (expected, _) = read(&chain.ws_url(), block).await;
     let mut answers = at(&chain, block).await;
     // What the chain answers when nothing was asked for: netuid 0, and nothing else.
@@ -201,12 +201,7 @@ async fn a_call_that_no_longer_fills_a_column_gives_way_to_the_next() {
 #[tokio::test]
 async fn a_call_that_fails_in_the_runtime_gives_way_to_the_next() {
     let chain = manual_chain(Genesis::default()).await;
-    let block = Client::connect(&[chain.ws_url()])
-        .await
-        .unwrap()
-        .finalized()
-        .await
-        .unwrap();
+    let block = newest(&chain).await;
     let (expected, _) = read(&chain.ws_url(), block).await;
     let answers = Answers::from([
         (
@@ -272,12 +267,7 @@ async fn a_subnet_of_2500_is_read_in_pieces() {
         (of_hotkey("TotalHotkeyAlpha", last, NETUID.0), 5_u64.encode()),
     ];
     set(&chain, keys.chain(more).collect()).await;
-    let block = Client::connect(&[chain.ws_url()])
-        .await
-        .unwrap()
-        .finalized()
-        .await
-        .unwrap();
+    let block = newest(&chain).await;
     let (expected, way) = read(&chain.ws_url(), block).await;
     assert_eq!((way, expected.neurons.len()), (Way::Selective, 2_500));
     assert_eq!(expected.by_uid(Uid(COUNT - 1)).unwrap().stake, Rao(5));

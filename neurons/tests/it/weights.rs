@@ -79,7 +79,10 @@ async fn weights_follow_the_scores() {
     ));
 
     let options = ValidatorOptions {
-        weights: Some(WeightsOptions::new(vec![chain.ws_url()])),
+        weights: Some(WeightsOptions::new(violet_chain::Options {
+            endpoints: vec![chain.ws_url()],
+            ..violet_chain::Options::default()
+        })),
         ..ValidatorOptions::new(server.url(), keypair("//Validator1"), Catalogue::discover().await)
     };
     let (stop, mut jobs) = (CancellationToken::new(), JoinSet::new());
