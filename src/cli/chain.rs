@@ -10,7 +10,7 @@ use std::{
 
 use clap::{Args, Subcommand};
 use violet_chain::{
-    Client, Hyperparameters, Mismatch, NetUid, Options, Snapshot,
+    BlockRef, Client, Hyperparameters, Mechanism, Mismatch, NetUid, Options, Snapshot,
     surface::{Surface, Way},
 };
 
@@ -195,6 +195,18 @@ pub(crate) struct Metagraph {
     verify: bool,
 }
 
+/// One mechanism of a subnet, which must have it.
+pub(super) async fn mechanism(
+    client: &Client,
+    netuid: NetUid,
+    id: u8,
+    head: BlockRef,
+) -> Result<Mechanism, Failure> {
+    let mechanisms = client.mechanisms(netuid, head).await?;
+    let found = mechanisms.into_iter().find(|mechanism| mechanism.id == id);
+    Ok(found.ok_or_else(|| format!("subnet {netuid} has no mechanism {id} at block {}", head.number))?)
+}
+
 impl Metagraph {
     async fn run(self, config: Option<&Path>) -> Result<ExitCode, Failure> {
         let client = self.endpoint.connect(config).await?;
@@ -202,10 +214,7 @@ impl Metagraph {
         let netuid = NetUid(self.netuid);
         let (mut snapshot, way) = client.snapshot_and_way(netuid, head).await?;
         if let Some(id) = self.mechanism {
-            let mechanisms = client.mechanisms(netuid, head).await?;
-            let mechanism = mechanisms.into_iter().find(|mechanism| mechanism.id == id);
-            let mechanism = mechanism
-                .ok_or_else(|| format!("subnet {netuid} has no mechanism {id} at block {}", head.number))?;
+            let mechanism = mechanism(&client, netuid, id, head).await?;
             for neuron in &mut snapshot.neurons {
                 let uid = usize::from(neuron.uid.0);
                 neuron.incentive = mechanism.incentives.get(uid).copied().unwrap_or_default();

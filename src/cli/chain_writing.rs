@@ -4,7 +4,11 @@ use std::{net::SocketAddr, path::Path, process::ExitCode};
 use clap::Args;
 use violet_chain::{Client, Keypair, NetUid, Uid, Weights, WeightsSet, WriteError};
 
-use super::{Failure, WalletArgs, chain::Endpoint, print};
+use super::{
+    Failure, WalletArgs,
+    chain::{Endpoint, mechanism},
+    print,
+};
 
 /// On whose behalf, and where.
 #[derive(Debug, Args)]
@@ -103,6 +107,7 @@ impl ShowWeights {
         let head = client.finalized().await?;
         let netuid = NetUid(self.netuid);
         let snapshot = client.snapshot(netuid, head).await?;
+        mechanism(&client, netuid, self.mechanism, head).await?;
         let mut lines = vec![format!(
             "subnet {netuid} at block {} ({})",
             head.number, head.hash
@@ -162,7 +167,9 @@ pub(crate) struct Commit {
 impl Commit {
     pub(super) async fn run(self, config: Option<&Path>) -> Result<ExitCode, Failure> {
         let data = match self.data.strip_prefix("0x") {
-            Some(digits) => hex::decode(digits)?,
+            Some(digits) => {
+                hex::decode(digits).map_err(|error| format!("{:?} is no hex after 0x: {error}", self.data))?
+            }
             None => self.data.into_bytes(),
         };
         let (keypair, client, netuid) = self.writer.open(config).await?;

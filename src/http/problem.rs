@@ -189,7 +189,7 @@ impl ApiError {
 
 /// What the parameters of paths and queries must be.
 const PARAMETERS: &[(&str, &str)] = &[
-    ("before", "the id of a task, a UUID"),
+    ("before", "where the page before ended: its `next`, or the id of its last item"),
     ("block", "the number of a block or its hash"),
     ("exclude", "the ids of tasks parted by commas"),
     ("expires", "a Unix time in seconds"),

@@ -401,6 +401,7 @@ async fn paths_and_queries_are_checked() {
         ("/api/v1/tasks?limit=x", 400),
         ("/api/v1/tasks?limit=70000", 400),
         ("/api/v1/tasks?before=x", 400),
+        ("/api/v1/neurons/1/history?before=x", 400),
     ] {
         user.get(path)
             .await

@@ -193,6 +193,12 @@ async fn weights_axons_and_commitments_are_written_by_hand() {
     assert_eq!(code, Some(0), "{err}");
     let row = format!("    {uid}  {hotkey}  0:65535 2:32768\n");
     assert!(out.ends_with(&row), "{out}");
+    let (code, _, err) = run(&["chain", "weights", "--url", &url, "--mechanism", "7"]).await;
+    assert_eq!(code, Some(1), "{err}");
+    assert!(err.contains("subnet 1 has no mechanism 7 at block "), "{err}");
+    let (code, _, err) = write(&["commit", "0x0g"]).await;
+    assert_eq!(code, Some(1), "{err}");
+    assert!(err.contains("\"0x0g\" is no hex after 0x"), "{err}");
 
     let (code, _, err) = write(&["serve-axon", "203.0.113.7:8091"]).await;
     assert_eq!(code, Some(0), "{err}");
