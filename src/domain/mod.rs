@@ -1,4 +1,5 @@
 //! Values and rules: no I/O, no async, no clock. Time comes in as an argument.
+pub mod access;
 pub mod capability;
 pub mod consensus;
 mod ids;

@@ -10,10 +10,10 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use violet_chain::{BlockHash, Hotkey};
 
-use super::{extract::Path, principal::Client, problem::ApiError};
+use super::{extract::Path, principal::May, problem::ApiError};
 use crate::{
     app::App,
-    domain::{BatchId, OrganizationId, TaskId, records::RecordKind},
+    domain::{BatchId, OrganizationId, TaskId, access::may, records::RecordKind},
     services::{
         audit::{self, Proved},
         proving::{self, BlockName},
@@ -160,7 +160,7 @@ impl TryFrom<Proved> for Record {
 )]
 async fn get_task_receipt(
     State(app): State<App>,
-    client: Client,
+    client: May<may::ReadTasks>,
     Path(id): Path<TaskId>,
 ) -> Result<Body<Receipt>, ApiError> {
     let receipt = audit::receipt(&app, client.organization, id).await?;

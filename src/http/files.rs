@@ -13,12 +13,12 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     extract::{Path, Query, check_declared_length},
-    principal::{Client, refuse_unsigned, signed},
+    principal::{May, refuse_unsigned, signed},
     problem::ApiError,
 };
 use crate::{
     app::App,
-    domain::{FileId, TaskId},
+    domain::{FileId, TaskId, access::may},
     error::Error,
     services::files::{self, Reader},
     store::files::Reference,
@@ -118,7 +118,11 @@ impl FromRequestParts<App> for Permitted {
                 expires: Some(expires),
                 signature: Some(signature),
             } => Reader::Link { expires, signature },
-            Link { .. } => Reader::Owner(Client::from_request_parts(parts, app).await?.organization),
+            Link { .. } => Reader::Owner(
+                May::<may::ReadFiles>::from_request_parts(parts, app)
+                    .await?
+                    .organization,
+            ),
         }))
     }
 }

@@ -8,10 +8,15 @@ use violet_chain::{Coldkey, Hotkey};
 
 use super::{
     extract::{Page, Path, Query},
-    principal::Client,
+    principal::May,
     problem::ApiError,
 };
-use crate::{app::App, domain::neurons::Kind, services::neurons, store::neurons::Recorded};
+use crate::{
+    app::App,
+    domain::{access::may, neurons::Kind},
+    services::neurons,
+    store::neurons::Recorded,
+};
 
 pub(super) fn router() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list_neuron_history))
@@ -115,7 +120,7 @@ impl From<Recorded> for Change {
 )]
 async fn list_neuron_history(
     State(app): State<App>,
-    _client: Client,
+    _client: May<may::ReadNetwork>,
     Path(uid): Path<u16>,
     Query(page): Query<Page<i64>>,
 ) -> Result<Body<History>, ApiError> {

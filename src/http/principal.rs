@@ -1,4 +1,6 @@
 //! Who is asking, as handler arguments: ask for one and the request is authenticated.
+use std::{marker::PhantomData, ops::Deref};
+
 use axum::{
     body::Bytes,
     extract::{FromRequest, FromRequestParts, OriginalUri, Request},
@@ -14,7 +16,10 @@ use super::{
 };
 use crate::{
     app::App,
-    domain::{OrganizationId, UserId},
+    domain::{
+        OrganizationId, UserId,
+        access::{Grant, Needs, OrganizationRole},
+    },
     error::Error,
     services::{
         identity::{self, Caller},
@@ -28,7 +33,10 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Client {
     pub(crate) user: UserId,
+    /// On whose behalf.
     pub(crate) organization: OrganizationId,
+    /// What it may do there.
+    pub(crate) grant: Grant,
 }
 
 impl Client {
@@ -56,7 +64,37 @@ impl FromRequestParts<App> for Client {
         Ok(Self {
             user: owner.user_id,
             organization: owner.organization_id,
+            // Everybody is the owner of the personal organisation.
+            grant: Grant::of(OrganizationRole::Owner),
         })
+    }
+}
+
+/// A client that has the permission `P`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct May<P>(Client, PhantomData<P>);
+
+impl<P> Deref for May<P> {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.0
+    }
+}
+
+impl<P: Needs> FromRequestParts<App> for May<P> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let client = Client::from_request_parts(parts, app).await?;
+        if client.grant.allows(P::PERMISSION) {
+            return Ok(Self(client, PhantomData));
+        }
+        Err(Error::Forbidden(format!(
+            "this needs the permission {}, which your role in the organisation or the scopes of your key leave out",
+            P::PERMISSION.name()
+        ))
+        .into())
     }
 }
 

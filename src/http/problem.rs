@@ -189,7 +189,10 @@ impl ApiError {
 
 /// What the parameters of paths and queries must be.
 const PARAMETERS: &[(&str, &str)] = &[
-    ("before", "where the page before ended: its `next`, or the id of its last item"),
+    (
+        "before",
+        "where the page before ended: its `next`, or the id of its last item",
+    ),
     ("block", "the number of a block or its hash"),
     ("exclude", "the ids of tasks parted by commas"),
     ("expires", "a Unix time in seconds"),

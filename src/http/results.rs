@@ -8,13 +8,13 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     extract::{Path, Query, Wait},
     files::Base,
-    principal::Client,
+    principal::{Client, May},
     problem::ApiError,
     tasks::{Response, Status, seconds},
 };
 use crate::{
     app::App,
-    domain::{TaskId, TaskState, TaskType, task::Reason},
+    domain::{TaskId, TaskState, TaskType, access::may, task::Reason},
     error::Error,
     services::{
         outputs,
@@ -194,12 +194,12 @@ macro_rules! operations {
         )]
         async fn $name(
             State(app): State<App>,
-            client: Client,
+            client: May<may::ReadTasks>,
             base: Base,
             Path(id): Path<TaskId>,
             Query(wait): Query<Wait>,
         ) -> Result<Body<TaskResult>, ApiError> {
-            result(&app, client, &base, id, TaskType::$task_type, &wait).await
+            result(&app, *client, &base, id, TaskType::$task_type, &wait).await
         }
     )+};
 }

@@ -8,10 +8,15 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{extract::Fields, principal::Client, problem::ApiError, upload::Upload};
+use super::{
+    extract::Fields,
+    principal::{Client, May},
+    problem::ApiError,
+    upload::Upload,
+};
 use crate::{
     app::App,
-    domain::{FileId, TaskId, TaskType},
+    domain::{FileId, TaskId, TaskType, access::may},
     error::Error,
     services::{
         files::{self, Received},
@@ -298,7 +303,7 @@ async fn file_task(
 macro_rules! operations {
     ($(
         $(#[doc = $doc:literal])+
-        $name:ident($path:literal, $task_type:ident, $form:ty, $message:literal, $($media:literal),+; $receive:ident);
+        $name:ident($path:literal, $task_type:ident by $permission:ident, $form:ty, $message:literal, $($media:literal),+; $receive:ident);
     )+) => {$(
         $(#[doc = $doc])+
         #[utoipa::path(
@@ -312,10 +317,10 @@ macro_rules! operations {
         )]
         async fn $name(
             State(app): State<App>,
-            client: Client,
+            client: May<may::$permission>,
             request: Request,
         ) -> Result<Body<Accepted>, ApiError> {
-            $receive(&app, client, request, TaskType::$task_type, $message).await
+            $receive(&app, *client, request, TaskType::$task_type, $message).await
         }
     )+};
 }
@@ -324,25 +329,25 @@ operations! {
     /// Submit a recording to be transcribed.
     ///
     /// The file is streamed to storage; what it is decides its content, not its name.
-    submit_transcription("/transcription", Transcription, Transcription, "Transcription task submitted",
+    submit_transcription("/transcription", Transcription by SubmitTranscription, Transcription, "Transcription task submitted",
         "multipart/form-data"; file_task);
     /// Submit a text to be spoken.
-    submit_tts("/tts", Tts, Speech, "TTS task submitted",
+    submit_tts("/tts", Tts by SubmitTts, Speech, "TTS task submitted",
         "multipart/form-data", "application/x-www-form-urlencoded", "application/json"; text_task);
     /// Submit a text to be summarized.
-    submit_summarization("/summarization", Summarization, Summarization, "Summarization task submitted",
+    submit_summarization("/summarization", Summarization by SubmitSummarization, Summarization, "Summarization task submitted",
         "multipart/form-data", "application/x-www-form-urlencoded", "application/json"; text_task);
     /// Submit a text translation.
     ///
     /// `Idempotency-Key`: the same key and request find the same task. That key, or a `Violet-Nonce`, also ties the
     /// draw of miners to you, so that nobody can have tried several.
-    submit_text_translation("/text-translation", TextTranslation, TextTranslation,
+    submit_text_translation("/text-translation", TextTranslation by SubmitTextTranslation, TextTranslation,
         "Text translation task submitted",
         "multipart/form-data", "application/x-www-form-urlencoded", "application/json"; text_task);
     /// Submit a document to be translated.
-    submit_document_translation("/document-translation", DocumentTranslation, DocumentTranslation,
+    submit_document_translation("/document-translation", DocumentTranslation by SubmitDocumentTranslation, DocumentTranslation,
         "Document translation task submitted", "multipart/form-data"; file_task);
     /// Submit a video whose speech is to be transcribed.
-    submit_video_transcription("/video-transcription", VideoTranscription, VideoTranscription,
+    submit_video_transcription("/video-transcription", VideoTranscription by SubmitVideoTranscription, VideoTranscription,
         "Video transcription task submitted", "multipart/form-data"; file_task);
 }

@@ -8,12 +8,12 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     extract::{Page, Path, Query, Wait},
     files::{Base, FileLink},
-    principal::Client,
+    principal::May,
     problem::ApiError,
 };
 use crate::{
     app::App,
-    domain::{Priority, TaskId, TaskState, TaskType, performance, task::Reason},
+    domain::{Priority, TaskId, TaskState, TaskType, access::may, performance, task::Reason},
     services::{
         sweeping,
         tasks::{self, Until, Whole},
@@ -95,7 +95,7 @@ impl From<&Whole> for Status {
 )]
 async fn get_task_status(
     State(app): State<App>,
-    client: Client,
+    client: May<may::ReadTasks>,
     Path(id): Path<TaskId>,
     Query(wait): Query<Wait>,
 ) -> Result<Body<Status>, ApiError> {
@@ -183,7 +183,7 @@ struct Summary {
 )]
 async fn get_task_responses(
     State(app): State<App>,
-    client: Client,
+    client: May<may::ReadTasks>,
     Path(id): Path<TaskId>,
     Query(wait): Query<Wait>,
 ) -> Result<Body<Responses>, ApiError> {
@@ -260,7 +260,7 @@ impl From<&tasks::Task> for Task {
 )]
 async fn list_tasks(
     State(app): State<App>,
-    client: Client,
+    client: May<may::ReadTasks>,
     Query(page): Query<Page<TaskId>>,
 ) -> Result<Body<Vec<Task>>, ApiError> {
     let found = tasks::list(&app, client.organization, page.before, page.limit()).await?;
@@ -274,7 +274,7 @@ async fn list_tasks(
 )]
 async fn get_task(
     State(app): State<App>,
-    client: Client,
+    client: May<may::ReadTasks>,
     base: Base,
     Path(id): Path<TaskId>,
 ) -> Result<Body<Task>, ApiError> {
@@ -311,7 +311,7 @@ struct Cancelled {
 )]
 async fn cancel_task(
     State(app): State<App>,
-    client: Client,
+    client: May<may::CancelTasks>,
     Path(id): Path<TaskId>,
 ) -> Result<Body<Cancelled>, ApiError> {
     sweeping::cancel(&app, client.organization, id).await?;

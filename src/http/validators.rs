@@ -9,13 +9,13 @@ use violet_chain::Hotkey;
 use super::{
     extract::{Query, Wait},
     files::{Base, FileLink},
-    principal::{Client, Validator, ValidatorJson},
+    principal::{May, Validator, ValidatorJson},
     problem::ApiError,
     signature,
 };
 use crate::{
     app::App,
-    domain::{TaskId, TaskType, consensus, performance},
+    domain::{TaskId, TaskType, access::may, consensus, performance},
     services::{
         evaluating::{self, Evaluation, Judged, Receipt, Refused, ToJudge},
         validators,
@@ -305,7 +305,10 @@ impl From<validators::Validator> for ValidatorState {
     get, path = "/validators", tag = "validators", security(("api_key" = [])),
     responses((status = 200, description = "In uid order", body = ValidatorList), ApiError)
 )]
-async fn list_validators(State(app): State<App>, _client: Client) -> Result<Body<ValidatorList>, ApiError> {
+async fn list_validators(
+    State(app): State<App>,
+    _client: May<may::ReadNetwork>,
+) -> Result<Body<ValidatorList>, ApiError> {
     let validators: Vec<ValidatorState> = validators::all(&app).await?.into_iter().map(Into::into).collect();
     Ok(Body(ValidatorList {
         success: true,
