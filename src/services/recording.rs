@@ -37,7 +37,7 @@ pub fn sign(app: &App, records: Vec<(Record, Option<TaskId>)>) -> Option<Batch> 
         .map(|(record, task)| {
             let body = record.to_bytes();
             Leaf {
-                digest: blake2b_256(&[&body]),
+                digest: task.is_none().then(|| blake2b_256(&[&body])),
                 body,
                 record,
                 task,

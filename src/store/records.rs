@@ -29,8 +29,8 @@ pub struct Leaf {
     pub task: Option<TaskId>,
     /// Its canonical bytes.
     pub body: Vec<u8>,
-    /// BLAKE2b-256 of them.
-    pub digest: [u8; 32],
+    /// BLAKE2b-256 of them, for a record that is about no task: it is named by its content.
+    pub digest: Option<[u8; 32]>,
 }
 
 /// Whether what is named by its content is recorded already.
@@ -57,7 +57,8 @@ pub(super) struct RecordColumns<'a> {
     pub(super) signature: &'a [u8],
     pub(super) indices: Vec<i32>,
     pub(super) kinds: Vec<RecordKind>,
-    pub(super) digests: Vec<Vec<u8>>,
+    /// Of those that are named by them: what is about no task.
+    pub(super) digests: Vec<Option<Vec<u8>>>,
     pub(super) tasks: Vec<Option<uuid::Uuid>>,
     pub(super) bodies: Vec<Vec<u8>>,
 }
@@ -75,7 +76,7 @@ impl<'a> RecordColumns<'a> {
             signature: signed.map_or(&[], |(_, batch)| &batch.signature),
             indices: (0..size).collect(),
             kinds: leaves.iter().map(|leaf| leaf.record.kind()).collect(),
-            digests: leaves.iter().map(|leaf| leaf.digest.to_vec()).collect(),
+            digests: leaves.iter().map(|leaf| leaf.digest.map(Vec::from)).collect(),
             tasks: leaves.iter().map(|leaf| leaf.task.map(Into::into)).collect(),
             bodies: leaves.iter().map(|leaf| leaf.body.clone()).collect(),
         }
@@ -96,7 +97,7 @@ pub(crate) async fn insert(db: &mut PgConnection, server: Hotkey, batch: &Batch)
         log.batch as BatchId,
         &log.indices,
         &log.kinds as &[RecordKind],
-        &log.digests,
+        &log.digests as &[Option<Vec<u8>>],
         &log.tasks as &[Option<uuid::Uuid>],
         &log.bodies,
         log.root,

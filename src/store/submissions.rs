@@ -277,7 +277,7 @@ pub(crate) async fn insert_tasks(
         log.signature,
         &log.indices,
         &log.kinds as &[RecordKind],
-        &log.digests,
+        &log.digests as &[Option<Vec<u8>>],
         &log.tasks as &[Option<Uuid>],
         &log.bodies,
     )
