@@ -15,6 +15,8 @@ use crate::domain::{TaskType, routing::Rule};
 const DEFAULTS: &str = include_str!("../config/default.toml");
 /// With fewer connections those who hold one and need another could wait for each other.
 const LEAST_CONNECTIONS: u32 = 4;
+/// Seconds that `?wait=` may ask for.
+const LONGEST_WAIT: u64 = 60;
 
 /// Every setting; `config/default.toml` says what each one means.
 #[derive(Clone, Debug, Deserialize)]
@@ -186,6 +188,11 @@ impl Config {
             return Err(ConfigError::Invalid(
                 "tasks.text_shortest is above tasks.text_characters".into(),
             ));
+        }
+        if config.server.longest_wait_seconds > LONGEST_WAIT {
+            return Err(ConfigError::Invalid(format!(
+                "server.longest_wait_seconds is above {LONGEST_WAIT}, the most that a request may ask for"
+            )));
         }
         if config.server.connections == 0 {
             return Err(ConfigError::Invalid("server.connections is 0".into()));

@@ -1,7 +1,10 @@
 //! Puts a server together, runs it, and stops it in order: requests, then workers, then writers, then the database.
 use std::{net::SocketAddr, time::Duration};
 
-use sqlx::postgres::PgPoolOptions;
+use sqlx::{
+    Connection as _, PgConnection,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use violet_chain::{KeyError, Keypair};
@@ -12,7 +15,7 @@ use crate::{
     config::Config,
     domain::records::Record,
     http,
-    services::{health, nonces, recording, roster},
+    services::{health, life, nonces, recording, roster},
     telemetry, workers,
 };
 
@@ -37,6 +40,14 @@ pub enum StartError {
     /// The database does not answer, or refuses.
     #[error("the database cannot be used")]
     Database(#[from] sqlx::Error),
+    /// What `DATABASE_URL` names cannot be connected to.
+    #[error("cannot connect to the database {place}; DATABASE_URL (or database.url) names it")]
+    Connect {
+        /// Host, port and name, without user and password.
+        place: String,
+        /// What is wrong.
+        source: sqlx::Error,
+    },
     /// The schema is of another version, or cannot be brought up to date.
     #[error("the database's schema cannot be brought up to date")]
     Migrate(#[from] sqlx::migrate::MigrateError),
@@ -49,6 +60,30 @@ pub enum StartError {
     /// Something that was to be recorded first.
     #[error("the first records cannot be made")]
     First(#[from] crate::error::Error),
+}
+
+/// Connects once. A pool tries until its patience ends, and then tells nothing but that.
+///
+/// # Errors
+/// What is wrong with the address, or what the database says.
+pub(crate) async fn check_database(url: &str) -> Result<(), StartError> {
+    let options: PgConnectOptions = url.parse().map_err(|source| StartError::Connect {
+        place: "there".into(),
+        source,
+    })?;
+    let place = format!(
+        "{} at {}:{}",
+        options.get_database().unwrap_or_default(),
+        options.get_host(),
+        options.get_port()
+    );
+    let refused = |source| StartError::Connect { place, source };
+    PgConnection::connect_with(&options)
+        .await
+        .map_err(refused)?
+        .close()
+        .await?;
+    Ok(())
 }
 
 /// A running server.
@@ -85,6 +120,7 @@ impl Server {
             option: "--port",
             source,
         })?;
+        check_database(&config.database.url).await?;
         let db = PgPoolOptions::new()
             .max_connections(config.database.connections)
             .acquire_timeout(CONNECTION_PATIENCE)
@@ -103,6 +139,7 @@ impl Server {
         let (app, inboxes) = App::new(config, db, writing, blobs, keypair)?;
         health::measure_clock(&app).await?;
         nonces::begin(&app).await?;
+        life::resume(&app).await?;
         recording::record_once(&app, &Record::Rule(app.rule.clone())).await?;
         roster::refresh(&app).await?;
 

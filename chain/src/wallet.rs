@@ -34,6 +34,16 @@ pub enum WalletError {
     /// A name that would lead elsewhere.
     #[error("{0:?} is not a name of a wallet or hotkey")]
     Name(String),
+    /// There is no such hotkey.
+    #[error(
+        "there is no hotkey {}; say which with --wallet.path, --wallet.name and --wallet.hotkey, or make one with \
+         `violet wallet create`",
+        file.display()
+    )]
+    Missing {
+        /// The file that it would be in.
+        file: PathBuf,
+    },
     /// The file cannot be read or written.
     #[error("{}", file.display())]
     Io {
@@ -139,7 +149,12 @@ impl Wallet {
     /// mnemonic, a bare seed in hex.
     pub fn keypair(&self) -> Result<Keypair, WalletError> {
         let file = self.hotkey_file();
-        let content = read(&file)?;
+        let content = read(&file).map_err(|error| match error {
+            WalletError::Io { file, source } if source.kind() == io::ErrorKind::NotFound => {
+                WalletError::Missing { file }
+            }
+            error => error,
+        })?;
         parse(&file, &content)
     }
 

@@ -47,6 +47,17 @@ pub(crate) enum Chain {
     Commit(chain_writing::Commit),
 }
 
+impl Chain {
+    /// Whether it runs until it is stopped.
+    pub(super) fn runs_on(&self) -> bool {
+        #[cfg(feature = "dev-chain")]
+        if let Self::Dev(_) = self {
+            return true;
+        }
+        false
+    }
+}
+
 #[derive(Debug, Args)]
 pub(super) struct Endpoint {
     /// WebSocket address of a node; those of the settings by default (`chain.endpoints`).

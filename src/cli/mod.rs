@@ -76,13 +76,19 @@ enum Command {
 }
 
 impl Cli {
-    /// What is logged. `dev --demo` prints a story, so it logs warnings only unless told otherwise.
+    /// What is logged, unless told otherwise: all that a service does, and only warnings of a command that prints an
+    /// answer or, as `dev --demo`, a story.
     pub fn log_filter(&self) -> String {
         #[cfg(feature = "dev-chain")]
         if let Command::Dev(dev) = &self.command {
             return crate::config::log_filter().unwrap_or_else(|| dev.log_filter().into());
         }
-        crate::config::log_filter().unwrap_or_else(|| "info".into())
+        let runs_on = match &self.command {
+            Command::Serve(_) | Command::Miner(_) | Command::Validator(_) => true,
+            Command::Chain(chain) => chain.runs_on(),
+            _ => false,
+        };
+        crate::config::log_filter().unwrap_or_else(|| if runs_on { "info" } else { "warn" }.into())
     }
 }
 

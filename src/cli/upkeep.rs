@@ -6,7 +6,9 @@ use sqlx::postgres::PgPoolOptions;
 use violet_chain::Keypair;
 
 use super::{Failure, WalletArgs, load, print};
-use crate::{app::App, blobs::Blobs, config::Config, services::accounts, store::accounts::Role};
+use crate::{
+    app::App, blobs::Blobs, config::Config, server::check_database, services::accounts, store::accounts::Role,
+};
 
 pub(super) async fn migrate(file: Option<&Path>) -> Result<ExitCode, Failure> {
     let config = load(file)?;
@@ -19,6 +21,7 @@ async fn connect(config: &Config) -> Result<sqlx::PgPool, Failure> {
     if config.database.url.is_empty() {
         return Err("no database: set DATABASE_URL (or database.url)".into());
     }
+    check_database(&config.database.url).await?;
     Ok(PgPoolOptions::new()
         .max_connections(2)
         .connect(&config.database.url)

@@ -9,7 +9,10 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
 };
 use percent_encoding::percent_decode;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error as _},
+};
 
 use super::problem::ApiError;
 use crate::{app::App, error::Error};
@@ -43,14 +46,14 @@ pub(crate) struct Query<T>(pub(crate) T);
 #[into_params(parameter_in = Query)]
 pub(crate) struct Wait {
     /// Seconds to wait at most; 0 answers at once.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "bounded::<0, 60, _>")]
     #[param(minimum = 0, maximum = 60)]
-    wait: u64,
+    wait: u16,
 }
 
 impl Wait {
     pub(crate) fn duration(&self) -> Duration {
-        Duration::from_secs(self.wait)
+        Duration::from_secs(self.wait.into())
     }
 }
 
@@ -61,9 +64,23 @@ pub(crate) struct Page<T: utoipa::ToSchema> {
     /// Where the page before ended: its `next`, or the id of its last item. Without it the first page.
     pub(crate) before: Option<T>,
     /// How many, newest first.
-    #[serde(default = "usual_limit")]
+    #[serde(default = "usual_limit", deserialize_with = "bounded::<1, 1000, _>")]
     #[param(minimum = 1, maximum = 1000)]
     limit: u16,
+}
+
+/// A number of a query within its bounds; who asks for more than there is should know that it did not get it.
+fn bounded<'de, const LEAST: u16, const MOST: u16, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<u16, D::Error> {
+    let number = u16::deserialize(deserializer)?;
+    if (LEAST..=MOST).contains(&number) {
+        Ok(number)
+    } else {
+        Err(D::Error::custom(format_args!(
+            "{number} is not from {LEAST} to {MOST}"
+        )))
+    }
 }
 
 fn usual_limit() -> u16 {
@@ -72,7 +89,7 @@ fn usual_limit() -> u16 {
 
 impl<T: utoipa::ToSchema> Page<T> {
     pub(crate) fn limit(&self) -> u16 {
-        self.limit.clamp(1, 1000)
+        self.limit
     }
 }
 

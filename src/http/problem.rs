@@ -202,7 +202,7 @@ const PARAMETERS: &[(&str, &str)] = &[
     ("status", "assigned"),
     ("task_id", "the id of a task, a UUID"),
     ("uid", "a whole number from 0 to 65535"),
-    ("wait", "a whole number of seconds"),
+    ("wait", "a whole number of seconds from 0 to 60"),
 ];
 
 /// What axum puts before the cause is about its own types.

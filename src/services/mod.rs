@@ -2,6 +2,7 @@
 pub mod accounts;
 pub mod identity;
 pub mod keys;
+pub mod life;
 pub mod nonces;
 
 pub mod neurons;

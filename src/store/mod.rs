@@ -5,6 +5,7 @@ pub mod assignments;
 pub mod bases;
 pub mod evaluations;
 pub mod files;
+pub mod life;
 pub mod miners;
 pub mod neurons;
 pub mod nonces;

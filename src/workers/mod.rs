@@ -14,7 +14,7 @@ use crate::{
     app::{App, Inboxes},
     error::{Causes, Error, Result},
     services::{
-        accepting, answering, evaluating, health, hub::Topic, nonces, roster, settling, snapshots,
+        accepting, answering, evaluating, health, hub::Topic, life, nonces, roster, settling, snapshots,
         submitting, sweeping, waiting,
     },
 };
@@ -78,6 +78,7 @@ pub fn start(app: &App, tracker: &TaskTracker, stop: &CancellationToken) {
     every("measure-clock", Duration::from_secs(10), None, Work::MeasureClock);
     every("forget", Duration::from_secs(60), None, Work::Forget);
     every("count", Duration::from_secs(5), None, Work::Count);
+    every("note-life", life::BEAT, None, Work::NoteLife);
 }
 
 #[derive(Clone, Copy)]
@@ -90,6 +91,7 @@ enum Work {
     MeasureClock,
     Forget,
     Count,
+    NoteLife,
 }
 
 impl Work {
@@ -116,6 +118,7 @@ impl Work {
                 submitting::forget_keys(app).await
             }
             Self::Count => health::count(app).await,
+            Self::NoteLife => life::beat(app).await,
         }
     }
 }

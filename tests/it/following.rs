@@ -207,7 +207,6 @@ async fn what_happened_while_no_server_was_up_is_kept_and_read_in_pages() {
     assert_eq!(pages.concat(), all);
     let whole = user.get(&format!("{path}?limit=4")).await.ok();
     assert_eq!((&whole["count"], &whole["next"]), (&4.into(), &Value::Null));
-    assert_eq!(user.get(&format!("{path}?limit=0")).await.ok()["count"], 1);
 
     // A restart alone is no change.
     let world = world.restart().await;

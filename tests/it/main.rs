@@ -15,6 +15,7 @@ mod following;
 mod heartbeats;
 mod lifecycle;
 mod openapi;
+mod pauses;
 mod proofs;
 mod receipts;
 mod records;

@@ -398,6 +398,12 @@ async fn paths_and_queries_are_checked() {
             "/api/v1/task/0192f0c1-2a3b-7c4d-8e5f-000000000001/status?wait=-1",
             400,
         ),
+        (
+            "/api/v1/task/0192f0c1-2a3b-7c4d-8e5f-000000000001/status?wait=61",
+            400,
+        ),
+        ("/api/v1/tasks?limit=0", 400),
+        ("/api/v1/tasks?limit=1001", 400),
         ("/api/v1/tasks?limit=x", 400),
         ("/api/v1/tasks?limit=70000", 400),
         ("/api/v1/tasks?before=x", 400),

@@ -1,6 +1,8 @@
 //! `violet dev` where it cannot be: it says so at once, and leaves nothing behind. And where it may be elsewhere.
 use std::{fs, net::TcpListener, path::PathBuf};
 
+use violet_chain::Wallet;
+
 use super::{Violet, folder};
 use crate::harness::Database;
 
@@ -67,4 +69,44 @@ async fn dev_says_when_it_uses_another_database() {
     assert!(!folder.path().join("postgres").exists());
     dev.interrupted().await;
     database.delete().await;
+}
+
+#[tokio::test]
+async fn a_server_says_what_it_lacks() {
+    let folder = folder();
+    let wallets = folder.path().to_str().unwrap();
+    let serve = |wallet| {
+        [
+            "serve",
+            "--port",
+            "0",
+            "--wallet.path",
+            wallets,
+            "--wallet.name",
+            wallet,
+        ]
+    };
+    let database = [
+        ("DATABASE_URL", "postgres://somebody:secret@127.0.0.1:1/violet"),
+        ("VIOLET_STORAGE__URL", wallets),
+    ];
+    let refusal = Violet::start(&serve("nobody"), &database).refuses().await;
+    let missing = folder.path().join("nobody/hotkeys/default");
+    let expected = format!("there is no hotkey {}; ", missing.display());
+    assert!(refusal.contains(&expected), "{refusal}");
+    assert!(refusal.contains("violet wallet create"), "{refusal}");
+
+    Wallet::new(Some(folder.path()), "server", "default")
+        .unwrap()
+        .create()
+        .unwrap();
+    for arguments in [&serve("server")[..], &["migrate"]] {
+        let refusal = Violet::start(arguments, &database).refuses().await;
+        assert!(
+            refusal.contains("cannot connect to the database violet at 127.0.0.1:1; DATABASE_URL"),
+            "{refusal}"
+        );
+        assert!(refusal.contains("refused"), "{refusal}");
+        assert!(!refusal.contains("secret"), "{refusal}");
+    }
 }
