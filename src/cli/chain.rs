@@ -27,9 +27,9 @@ pub(crate) enum Chain {
     /// Run a local chain.
     #[cfg(feature = "dev-chain")]
     Dev(Dev),
-    /// Print the metagraph of a subnet at the finalized head.
+    /// Print the metagraph of a subnet.
     Metagraph(Metagraph),
-    /// Print the hyperparameters of a subnet at the finalized head.
+    /// Print the hyperparameters of a subnet.
     Hyperparameters(Hyper),
     /// Check every chain item that is read against a node or a metadata file.
     Doctor(Doctor),
@@ -55,6 +55,35 @@ impl Chain {
             return true;
         }
         false
+    }
+}
+
+/// What is read: a subnet in the state of a final block.
+#[derive(Debug, Args)]
+pub(super) struct Place {
+    #[command(flatten)]
+    endpoint: Endpoint,
+    /// The subnet.
+    #[arg(long, default_value_t = 1)]
+    netuid: u16,
+    /// Number of a final block, the newest by default. Nodes discard states after some hundred blocks; archive nodes
+    /// have them all.
+    #[arg(long, value_name = "NUMBER")]
+    block: Option<u32>,
+}
+
+impl Place {
+    /// Connects to the node and finds the block.
+    pub(super) async fn open(&self, config: Option<&Path>) -> Result<(Client, NetUid, BlockRef), Failure> {
+        let client = self.endpoint.connect(config).await?;
+        let block = match self.block {
+            None => client.finalized().await?,
+            Some(number) => {
+                let block = client.block_at(number).await?;
+                block.ok_or_else(|| format!("block {number} is not final yet"))?
+            }
+        };
+        Ok((client, NetUid(self.netuid), block))
     }
 }
 
@@ -191,10 +220,7 @@ async fn dev_chain_with(
 #[derive(Debug, Args)]
 pub(crate) struct Metagraph {
     #[command(flatten)]
-    endpoint: Endpoint,
-    /// The subnet.
-    #[arg(long, default_value_t = 1)]
-    netuid: u16,
+    place: Place,
     /// As JSON.
     #[arg(long)]
     json: bool,
@@ -220,9 +246,7 @@ pub(super) async fn mechanism(
 
 impl Metagraph {
     async fn run(self, config: Option<&Path>) -> Result<ExitCode, Failure> {
-        let client = self.endpoint.connect(config).await?;
-        let head = client.finalized().await?;
-        let netuid = NetUid(self.netuid);
+        let (client, netuid, head) = self.place.open(config).await?;
         let (mut snapshot, way) = client.snapshot_and_way(netuid, head).await?;
         if let Some(id) = self.mechanism {
             let mechanism = mechanism(&client, netuid, id, head).await?;
@@ -302,10 +326,7 @@ fn verdict(snapshot: &Snapshot, wrong: &[Mismatch]) -> String {
 #[derive(Debug, Args)]
 pub(crate) struct Hyper {
     #[command(flatten)]
-    endpoint: Endpoint,
-    /// The subnet.
-    #[arg(long, default_value_t = 1)]
-    netuid: u16,
+    place: Place,
     /// As JSON.
     #[arg(long)]
     json: bool,
@@ -313,9 +334,8 @@ pub(crate) struct Hyper {
 
 impl Hyper {
     async fn run(self, config: Option<&Path>) -> Result<ExitCode, Failure> {
-        let client = self.endpoint.connect(config).await?;
-        let head = client.finalized().await?;
-        let read = client.hyperparameters(NetUid(self.netuid), head).await?;
+        let (client, netuid, head) = self.place.open(config).await?;
+        let read = client.hyperparameters(netuid, head).await?;
         print(&if self.json {
             serde_json::to_string_pretty(&read)?
         } else {

@@ -6,7 +6,7 @@ use violet_chain::{Client, Keypair, NetUid, Uid, Weights, WeightsSet, WriteError
 
 use super::{
     Failure, WalletArgs,
-    chain::{Endpoint, mechanism},
+    chain::{Endpoint, Place, mechanism},
     print,
 };
 
@@ -92,10 +92,7 @@ impl SetWeights {
 #[derive(Debug, Args)]
 pub(crate) struct ShowWeights {
     #[command(flatten)]
-    endpoint: Endpoint,
-    /// The subnet.
-    #[arg(long, default_value_t = 1)]
-    netuid: u16,
+    place: Place,
     /// The mechanism, where the subnet has several.
     #[arg(long, default_value_t = 0)]
     mechanism: u8,
@@ -103,9 +100,7 @@ pub(crate) struct ShowWeights {
 
 impl ShowWeights {
     pub(super) async fn run(self, config: Option<&Path>) -> Result<ExitCode, Failure> {
-        let client = self.endpoint.connect(config).await?;
-        let head = client.finalized().await?;
-        let netuid = NetUid(self.netuid);
+        let (client, netuid, head) = self.place.open(config).await?;
         let snapshot = client.snapshot(netuid, head).await?;
         mechanism(&client, netuid, self.mechanism, head).await?;
         let mut lines = vec![format!(

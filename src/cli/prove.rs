@@ -6,12 +6,12 @@ use std::{
 };
 
 use clap::Args;
-use violet_chain::{BlockHash, NetUid, ProvedStakes};
+use violet_chain::{BlockHash, ProvedStakes};
 
 use super::{
     Failure,
     audit::{proved, read_proof},
-    chain::Endpoint,
+    chain::Place,
     counted, print,
 };
 
@@ -19,14 +19,7 @@ use super::{
 #[derive(Debug, Args)]
 pub(crate) struct Prove {
     #[command(flatten)]
-    endpoint: Endpoint,
-    /// The subnet.
-    #[arg(long, default_value_t = 1)]
-    netuid: u16,
-    /// Number of a final block, the newest by default. Nodes discard states after some hundred blocks; archive nodes
-    /// have them all.
-    #[arg(long, value_name = "NUMBER")]
-    block: Option<u32>,
+    place: Place,
     /// Where to write it; stakes-NETUID-BLOCK.proof by default.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -34,24 +27,17 @@ pub(crate) struct Prove {
 
 impl Prove {
     pub(super) async fn run(self, config: Option<&Path>) -> Result<ExitCode, Failure> {
-        let client = self.endpoint.connect(config).await?;
-        let block = match self.block {
-            None => client.finalized().await?,
-            Some(number) => {
-                let block = client.block_at(number).await?;
-                block.ok_or_else(|| format!("block {number} is not final yet"))?
-            }
-        };
-        let (proof, proved) = client.prove_stake(NetUid(self.netuid), block).await?;
+        let (client, netuid, block) = self.place.open(config).await?;
+        let (proof, proved) = client.prove_stake(netuid, block).await?;
         let file = self
             .out
-            .unwrap_or_else(|| format!("stakes-{}-{}.proof", self.netuid, block.number).into());
+            .unwrap_or_else(|| format!("stakes-{netuid}-{}.proof", block.number).into());
         let bytes = proof.to_bytes();
         std::fs::write(&file, &bytes).map_err(|error| format!("{}: {error}", file.display()))?;
         print(&format!(
             "the stakes of {} of subnet {} at block {} ({}): {} bytes in {}",
             counted(proved.neurons.len(), "neuron"),
-            self.netuid,
+            netuid,
             block.number,
             block.hash,
             bytes.len(),

@@ -87,6 +87,15 @@ async fn doctor_and_metagraph_read_a_node() {
     assert_eq!(code, Some(0), "{of_settings}");
     let (code, out, _) = run(&["chain", "metagraph", "--url", &url, "--mechanism", "0"]).await;
     assert_eq!((code, out.lines().count()), (Some(0), 10), "{out}");
+    // Of any final block.
+    for what in ["metagraph", "hyperparameters", "weights"] {
+        let (code, out, err) = run(&["chain", what, "--url", &url, "--block", "0"]).await;
+        assert_eq!(code, Some(0), "{err}");
+        assert!(out.starts_with("subnet 1 at block 0 (0x"), "{out}");
+        let (code, _, err) = run(&["chain", what, "--url", &url, "--block", "999999"]).await;
+        assert_eq!(code, Some(1), "{err}");
+        assert!(err.contains("block 999999 is not final yet"), "{err}");
+    }
     let (code, _, err) = run(&["chain", "metagraph", "--url", &url, "--mechanism", "1"]).await;
     assert_eq!(code, Some(1), "{err}");
     assert!(err.contains("subnet 1 has no mechanism 1 at block "), "{err}");
