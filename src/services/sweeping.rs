@@ -34,6 +34,10 @@ const ROUND: i64 = 500;
 /// # Errors
 /// When the database does not answer; the next round tries again.
 pub async fn sweep(app: &App) -> Result<()> {
+    // Nobody can be drawn for what ends before the first snapshot, and nobody can say whether somebody may come.
+    if app.snapshots.latest().is_none() {
+        return Ok(());
+    }
     loop {
         let _one_of_few = app.redrawing().await?;
         let mut tx = app.db.begin().await?;

@@ -37,7 +37,7 @@ async fn after_a_pause_everybody_has_the_time_that_was_left() {
         user.submit(&translation(1)).await,
     );
     for task in [&judged, &late] {
-        miner.answer(task, "Casa").await;
+        assert_eq!(miner.answer(task, "Casa").await["used"], true);
         validator.offered(task).await;
     }
     // Two had seconds left when the pause began.
