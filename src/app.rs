@@ -24,7 +24,9 @@ use crate::{
         files::Links,
         hub::{Hub, Topic},
         keys::KeyCache,
+        limiting::Rates,
         nonces,
+        quotas::Exhausted,
         roster::Roster,
         seeing::{Sight, Sights},
         snapshots::Snapshots,
@@ -70,6 +72,10 @@ pub struct Parts {
     redraws: Semaphore,
     /// API keys looked up lately.
     pub keys: KeyCache,
+    /// Who had used up a quota a moment ago.
+    pub exhausted: Exhausted,
+    /// How often everybody has asked lately.
+    pub rates: Rates,
     /// Group commit of submissions.
     pub accepting: Batcher<accepting::Submission, accepting::Accepted>,
     /// Group commit of answers.
@@ -135,6 +141,8 @@ impl App {
                     .max(1),
             ),
             keys: KeyCache::new(Duration::from_secs(config.identity.key_cache_seconds)),
+            exhausted: Exhausted::default(),
+            rates: Rates::new(config.limits),
             accepting,
             answering,
             evaluating,

@@ -10,7 +10,7 @@ use figment::{
 use serde::Deserialize;
 use violet_chain::BlockHash;
 
-use crate::domain::{TaskType, routing::Rule};
+use crate::domain::{TaskType, quotas::Quotas, rates::Limits, routing::Rule};
 
 const DEFAULTS: &str = include_str!("../config/default.toml");
 /// With fewer connections those who hold one and need another could wait for each other.
@@ -28,6 +28,9 @@ pub struct Config {
     pub database: Database,
     pub chain: Chain,
     pub identity: Identity,
+    pub keys: Keys,
+    pub limits: Limits,
+    pub quotas: Quotas,
     pub tasks: Tasks,
     pub routing: Routing,
     pub consensus: Consensus,
@@ -89,6 +92,15 @@ pub struct Identity {
     pub argon2_passes: u32,
     pub argon2_lanes: u32,
     pub key_cache_seconds: u64,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml documents each field once")]
+pub struct Keys {
+    pub grace_seconds: u32,
+    pub longest_days: u16,
+    pub most: u16,
 }
 
 #[derive(Clone, Debug, Deserialize)]

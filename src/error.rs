@@ -1,7 +1,10 @@
 //! The one error an operation returns. It knows nothing of HTTP.
 use std::{sync::Arc, time::Duration};
 
+use chrono::{DateTime, SecondsFormat, Utc};
 pub use violet_chain::Causes;
+
+use crate::domain::quotas::Quota;
 
 /// What an operation may answer instead of a result. Texts address the caller, name the thing and the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +36,18 @@ pub enum Error {
     /// The same `Idempotency-Key` came with another request.
     #[error("this Idempotency-Key was used for another request; use a new one")]
     KeyReused,
+    /// Asked too often; nothing was done.
+    #[error("{reason}; try again in {} s", after.as_secs().max(1))]
+    TooMany { reason: String, after: Duration },
+    /// More than the organisation may use.
+    #[error("{} in your organisation at most; {}", quota_limit(*quota, *limit), quota_remedy(*resets_at))]
+    QuotaExceeded {
+        quota: Quota,
+        limit: i64,
+        /// When a new day begins; without, when a task ends.
+        resets_at: Option<DateTime<Utc>>,
+        after: Duration,
+    },
     #[error("{reason}; try again in {} s", after.as_secs())]
     Unavailable { reason: &'static str, after: Duration },
     #[error("internal error")]
@@ -63,6 +78,22 @@ impl Error {
             _ => Self::internal(Arc::clone(error)),
         }
     }
+}
+
+fn quota_limit(quota: Quota, limit: i64) -> String {
+    format!("{limit} {}", quota.what())
+}
+
+fn quota_remedy(resets_at: Option<DateTime<Utc>>) -> String {
+    resets_at.map_or_else(
+        || "wait until one of them ends".into(),
+        |at| {
+            format!(
+                "the next day begins at {}",
+                at.to_rfc3339_opts(SecondsFormat::Secs, true)
+            )
+        },
+    )
 }
 
 impl From<sqlx::Error> for Error {

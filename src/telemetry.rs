@@ -72,6 +72,14 @@ fn describe() {
             "violet_tasks_accepted_total",
             "Tasks that this replica stored, by type",
         ),
+        (
+            "violet_tasks_refused_total",
+            "Tasks that were beyond a quota of their organisation, by quota",
+        ),
+        (
+            "violet_requests_refused_total",
+            "Requests that were too many, by whose limit it was: key, organization, hotkey or address",
+        ),
         ("violet_draws_total", "Draws of miners that this replica stored"),
         ("violet_answers_total", "Answers of miners, by whether they count"),
         (

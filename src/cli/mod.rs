@@ -8,6 +8,7 @@ mod demo;
 mod dev;
 mod neurons;
 mod prove;
+mod quota;
 #[cfg(feature = "dev-chain")]
 mod samples;
 mod serve;
@@ -67,9 +68,12 @@ enum Command {
     /// Make users.
     #[command(subcommand)]
     User(upkeep::User),
-    /// Make API keys.
+    /// Make, list and revoke API keys.
     #[command(subcommand)]
     Key(upkeep::Key),
+    /// Look at what organisations use, and give them quotas of their own.
+    #[command(subcommand)]
+    Quota(quota::QuotaCommand),
     /// Make hotkeys.
     #[command(subcommand)]
     Wallet(upkeep::WalletCommand),
@@ -113,6 +117,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         }
         Command::User(user) => user.run(config).await,
         Command::Key(key) => key.run(config).await,
+        Command::Quota(quota) => quota.run(config).await,
         Command::Wallet(wallet) => wallet.run(),
     }
 }

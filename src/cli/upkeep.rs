@@ -1,13 +1,26 @@
 //! `violet migrate`, `user`, `key` and `wallet`.
 use std::{io::Read as _, path::Path, process::ExitCode};
 
+use chrono::{DateTime, SecondsFormat, Utc};
 use clap::{Args, Subcommand};
 use sqlx::postgres::PgPoolOptions;
 use violet_chain::Keypair;
 
 use super::{Failure, WalletArgs, load, print};
 use crate::{
-    app::App, blobs::Blobs, config::Config, server::check_database, services::accounts, store::accounts::Role,
+    app::App,
+    blobs::Blobs,
+    config::Config,
+    domain::{
+        ApiKeyId,
+        access::{Grant, OrganizationRole},
+    },
+    server::check_database,
+    services::{
+        accounts,
+        keys::{self, Maker, Wish},
+    },
+    store::{accounts::Role, api_keys::Listed},
 };
 
 pub(super) async fn migrate(file: Option<&Path>) -> Result<ExitCode, Failure> {
@@ -29,7 +42,7 @@ async fn connect(config: &Config) -> Result<sqlx::PgPool, Failure> {
 }
 
 /// An application without workers, for one call of a service.
-async fn app(file: Option<&Path>) -> Result<App, Failure> {
+pub(super) async fn app(file: Option<&Path>) -> Result<App, Failure> {
     let config = load(file)?;
     let db = connect(&config).await?;
     // Nothing is signed and no file is kept here; a server's own key stays where it is.
@@ -76,6 +89,10 @@ impl User {
 pub(crate) enum Key {
     /// Make another API key for a user; it is shown once.
     Create(CreateKey),
+    /// List the keys of a user's organisation that were not revoked: id, beginning, expiry, last use, name, scopes.
+    List(KeysOf),
+    /// Revoke a key; servers refuse it within 2 seconds.
+    Revoke(RevokeKey),
 }
 
 #[derive(Debug, Args)]
@@ -85,15 +102,93 @@ pub(crate) struct CreateKey {
     /// What the key is for.
     #[arg(long, default_value = "command line")]
     name: String,
+    /// A permission such as `tasks:read`, or a bundle such as `tasks`; may be repeated. Without, all but managing.
+    #[arg(long = "scope", value_name = "SCOPE")]
+    scopes: Option<Vec<String>>,
+    /// When it stops working, such as 2030-01-31T00:00:00Z.
+    #[arg(long, value_name = "TIME")]
+    expires_at: Option<DateTime<Utc>>,
 }
+
+#[derive(Debug, Args)]
+pub(crate) struct KeysOf {
+    /// The e-mail address of the user.
+    email: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RevokeKey {
+    /// The e-mail address of a user of the organisation.
+    email: String,
+    /// The id of the key.
+    key_id: ApiKeyId,
+}
+
+/// Keys that are listed at once.
+const PAGE: u16 = 1000;
 
 impl Key {
     pub(super) async fn run(self, file: Option<&Path>) -> Result<ExitCode, Failure> {
-        let Self::Create(CreateKey { email, name }) = self;
-        let key = accounts::make_key(&app(file).await?, &email, &name).await?;
-        print(key.reveal());
+        let app = app(file).await?;
+        match self {
+            Self::Create(CreateKey {
+                email,
+                name,
+                scopes,
+                expires_at,
+            }) => {
+                let user = accounts::find(&app, &email).await?;
+                let maker = Maker {
+                    user: user.user_id,
+                    organization: user.organization_id,
+                    grant: Grant::of(OrganizationRole::Owner),
+                    until: None,
+                };
+                let wish = Wish {
+                    name,
+                    scopes,
+                    expires_at,
+                };
+                print(keys::make(&app, maker, wish).await?.secret.reveal());
+            }
+            Self::List(KeysOf { email }) => {
+                let organization = accounts::find(&app, &email).await?.organization_id;
+                let mut before = None;
+                loop {
+                    let listed = keys::list(&app, organization, before, PAGE).await?;
+                    listed.iter().for_each(|key| print(&line(key)));
+                    before = match listed.last() {
+                        Some(last) if listed.len() == usize::from(PAGE) => Some(last.api_key_id),
+                        _ => break,
+                    };
+                }
+            }
+            Self::Revoke(RevokeKey { email, key_id }) => {
+                let organization = accounts::find(&app, &email).await?.organization_id;
+                let revoked = keys::revoke(&app, organization, key_id).await?;
+                print(&format!("{} ({}) is revoked", revoked.prefix, revoked.name));
+            }
+        }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn line(key: &Listed) -> String {
+    let time = |at: Option<DateTime<Utc>>| {
+        at.map_or_else(
+            || "never".to_owned(),
+            |at| at.to_rfc3339_opts(SecondsFormat::Secs, true),
+        )
+    };
+    format!(
+        "{}  {}…  expires {}  last used {}  {}  {}",
+        key.api_key_id,
+        key.prefix,
+        time(key.expires_at),
+        time(key.last_used_at),
+        key.name,
+        key.scope().names().join(",")
+    )
 }
 
 #[derive(Debug, Subcommand)]

@@ -31,6 +31,7 @@ use OrganizationRole::{Admin, Developer, Owner, Viewer};
 
 const ALL: &[OrganizationRole] = &[Owner, Admin, Developer, Viewer];
 const WORKERS: &[OrganizationRole] = &[Owner, Admin, Developer];
+const ADMINS: &[OrganizationRole] = &[Owner, Admin];
 
 /// A permission as a type: a handler that takes a principal with it runs for nobody else.
 pub trait Needs: Send + Sync + 'static {
@@ -96,6 +97,10 @@ permissions! {
     ReadFiles = "files:read", ALL;
     /// Read what is known of miners and validators.
     ReadNetwork = "network:read", ALL;
+    /// Read what the organisation uses, and what it may use.
+    ReadUsage = "usage:read", ALL;
+    /// Make, rotate and revoke API keys.
+    ManageKeys = "keys:manage", ADMINS;
 }
 
 /// What a principal may do: what its role allows, less what its key leaves out.

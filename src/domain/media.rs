@@ -172,6 +172,36 @@ impl WholeWav {
     }
 }
 
+/// Bytes a second of sound, and of video, where only the size is known: 128 kbit/s and 1 Mbit/s.
+const SOUND: u64 = 16_000;
+const VIDEO: u64 = 125_000;
+
+/// How long a file sounds, in milliseconds: of WAV what its header says, otherwise what is usual for its size.
+pub fn millis(kind: InputKind, media_type: &str, head: &[u8], size: u64) -> u64 {
+    let rate = match kind {
+        InputKind::Audio if media_type == WAV => byte_rate(head).unwrap_or(SOUND),
+        InputKind::Audio => SOUND,
+        InputKind::Video => VIDEO,
+        InputKind::Document | InputKind::Text => return 0,
+    };
+    size.saturating_mul(1000) / rate
+}
+
+/// Bytes of a second of WAV.
+fn byte_rate(head: &[u8]) -> Option<u64> {
+    let mut rest = head.get(12..)?;
+    loop {
+        let (header, chunk) = rest.split_first_chunk::<8>()?;
+        let (name, length) = header.split_first_chunk::<4>()?;
+        let length = u32::from_le_bytes(length.try_into().ok()?);
+        if name == b"fmt " {
+            let rate = u32::from_le_bytes(chunk.get(8..12)?.try_into().ok()?);
+            return Some(u64::from(rate)).filter(|rate| *rate > 0);
+        }
+        rest = chunk.get(usize::try_from(length).ok()?.next_multiple_of(2)..)?;
+    }
+}
+
 /// What follows the header of a chunk, once that is whole.
 fn chunk(header: &[u8]) -> Option<Next> {
     let (name, length) = header.split_first_chunk::<4>()?;
@@ -266,6 +296,24 @@ mod tests {
         let mut whole = WholeWav::default();
         file.chunks(size).for_each(|piece| whole.add(piece));
         whole.holds()
+    }
+
+    #[test]
+    fn how_long_a_file_sounds_is_known_of_wav_and_estimated_of_others() {
+        // 16 kHz, mono, 16 bits.
+        let file = wav(0, 32_000);
+        let of = |kind, media_type: &str, head: &[u8]| millis(kind, media_type, head, 32_000);
+        assert_eq!(of(InputKind::Audio, WAV, &file[..100]), 1000);
+        assert_eq!(of(InputKind::Audio, WAV, &file[..20]), 2000);
+        assert_eq!(of(InputKind::Audio, "audio/mpeg", &[]), 2000);
+        assert_eq!(of(InputKind::Video, "video/mp4", &[]), 256);
+        assert_eq!(of(InputKind::Document, TEXT, &[]), 0);
+        // A rate of nothing, and a chunk that goes on for ever.
+        let mut broken = file.clone();
+        broken[28..32].fill(0);
+        assert_eq!(of(InputKind::Audio, WAV, &broken), 2000);
+        broken[12..20].copy_from_slice(b"LIST\xff\xff\xff\xff");
+        assert_eq!(of(InputKind::Audio, WAV, &broken), 2000);
     }
 
     #[test]

@@ -6,8 +6,11 @@ mod ids;
 pub mod media;
 pub mod neurons;
 pub mod performance;
+pub mod quotas;
+pub mod rates;
 pub mod records;
 pub mod routing;
+pub mod scopes;
 pub mod signing;
 pub mod task;
 

@@ -4,18 +4,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{extract::Json, principal::Client, problem::ApiError};
-use crate::{
-    app::App,
-    domain::{OrganizationId, UserId},
-    services::accounts,
-    store::accounts::Role,
-};
+use super::{extract::Json, problem::ApiError};
+use crate::{app::App, domain::UserId, services::accounts, store::accounts::Role};
 
 pub(super) fn router() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(register_user))
-        .routes(routes!(verify_api_key))
+    OpenApiRouter::new().routes(routes!(register_user))
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -61,24 +54,4 @@ async fn register_user(
         api_key: registered.key.reveal().to_owned(),
         message: "Keep this key: it is not shown again.",
     }))
-}
-
-#[derive(Debug, Serialize, ToSchema)]
-struct Verified {
-    valid: bool,
-    user_id: UserId,
-    organization_id: OrganizationId,
-}
-
-/// Check the API key that is sent along.
-#[utoipa::path(
-    get, path = "/auth/verify-api-key", tag = "accounts", security(("api_key" = [])),
-    responses((status = 200, description = "Whose key it is", body = Verified), ApiError)
-)]
-async fn verify_api_key(client: Client) -> Body<Verified> {
-    Body(Verified {
-        valid: true,
-        user_id: client.user,
-        organization_id: client.organization,
-    })
 }

@@ -35,7 +35,10 @@ pub(super) fn complete(api: &mut OpenApi) {
         components.add_security_scheme(name, scheme);
     }
     for (path, item) in &mut api.paths.paths {
-        for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+        for operation in [&mut item.get, &mut item.post, &mut item.delete]
+            .into_iter()
+            .flatten()
+        {
             if operation.responses.responses.contains_key("default") {
                 add_errors(path, operation);
             }
@@ -65,7 +68,7 @@ fn add_errors(path: &str, operation: &mut Operation) {
             response
                 .content
                 .insert("application/problem+json".into(), problem());
-            if status == "503" {
+            if ["429", "503"].contains(&status.as_str()) {
                 let seconds = HeaderBuilder::new().description(Some("Seconds to wait")).build();
                 response.headers.insert("Retry-After".into(), seconds.into());
             }
@@ -98,11 +101,16 @@ fn derived(path: &str, operation: &Operation) -> Vec<(&'static str, &'static [&'
     if !media.is_empty() || parameters.iter().any(|(_, place)| parsed(place)) {
         errors.push(("400", &["malformed-request"]));
     }
-    if signed || asks_for(API_KEY) {
+    let for_users = asks_for(API_KEY);
+    if signed || for_users {
         errors.push(("401", &["unauthenticated"]));
     }
-    if signed {
+    // A key that is looked at needs no permission.
+    if signed || (for_users && !path.ends_with("/verify-api-key")) {
         errors.push(("403", &["forbidden"]));
+    }
+    if path.starts_with("/api/") {
+        errors.push(("429", &["too-many-requests"]));
     }
     if path.contains("_id}") {
         errors.push(("404", &["not-found"]));
@@ -119,9 +127,10 @@ fn derived(path: &str, operation: &Operation) -> Vec<(&'static str, &'static [&'
     }
     if parameters.iter().any(|(name, _)| *name == "Idempotency-Key") {
         errors.push(("422", &["invalid-value", "no-engine", "idempotency-key-reused"]));
+        errors.push(("429", &["quota-exceeded"]));
     }
     // Whoever takes something asks the database about it.
-    if !errors.is_empty() {
+    if errors.len() > 1 {
         errors.push(("500", &["internal"]));
         errors.push(("503", &["unavailable"]));
         errors.push(("504", &["timeout"]));

@@ -13,6 +13,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     extract::{Path, Query, check_declared_length},
+    limiting::Tally,
     principal::{May, refuse_unsigned, signed},
     problem::ApiError,
 };
@@ -139,9 +140,12 @@ impl FromRequestParts<App> for Permitted {
 async fn download_file(
     State(app): State<App>,
     Permitted(reader): Permitted,
+    tally: Tally,
     Path(id): Path<FileId>,
 ) -> Result<Response, ApiError> {
     let file = files::find(&app, id, &reader).await?;
+    // Whoever has a link is no stranger.
+    tally.recognised(&app).await;
     let bytes = files::open(&app, &file).await?;
     let mut response = Stream::from_stream(bytes).into_response();
     let headers = response.headers_mut();

@@ -1,8 +1,11 @@
 //! The REST API: decodes, calls one service, encodes.
 mod accounts;
+mod api_keys;
 mod audit;
+mod client_address;
 mod describing;
 mod files;
+mod limiting;
 mod miners;
 mod neurons;
 mod results;
@@ -10,6 +13,7 @@ mod serving;
 mod submissions;
 mod system;
 mod tasks;
+mod usage;
 mod validators;
 
 mod extract;
@@ -55,6 +59,9 @@ const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
             Users send an API key as `X-API-Key` (or `Authorization: Bearer`); `POST /api/v1/auth/register` gives \
             one. Miners and validators sign each request with their hotkey (`btauth/1`), for the receiver that \
             `GET /api/v1/network` names.\n\n\
+            Requests are limited by key, organisation, hotkey, or address. Every answer below `/api/` says where its \
+            sender stands: `RateLimit-Policy` and `RateLimit` for each limit, `RateLimit-Limit`, `-Remaining` and \
+            `-Reset` for the nearest one. Too many get 429 with `Retry-After`.\n\n\
             Errors are `application/problem+json`; each operation lists its own by status and `type`. Besides these a \
             path answers `/problems/no-such-route` (404) where nothing is, and `/problems/method-not-allowed` (405).",
         license(name = "MIT", identifier = "MIT")
@@ -74,6 +81,7 @@ fn routes(usual: Duration, uploads: Duration, largest: usize) -> OpenApiRouter<A
         .layer(within(uploads));
     let api = OpenApiRouter::new()
         .merge(accounts::router())
+        .merge(api_keys::router())
         .merge(submissions::router())
         .merge(tasks::router())
         .merge(results::router())
@@ -83,6 +91,7 @@ fn routes(usual: Duration, uploads: Duration, largest: usize) -> OpenApiRouter<A
         .merge(neurons::router())
         .merge(audit::router())
         .merge(system::router())
+        .merge(usage::router())
         .layer(within(usual))
         .merge(receiving);
     let mut all = OpenApiRouter::with_openapi(ApiDoc::openapi())
@@ -108,6 +117,7 @@ pub fn router(app: App) -> Router {
     let guards = ServiceBuilder::new()
         .layer(axum::middleware::from_fn(measure))
         .layer(CatchPanicLayer::custom(problem::from_panic))
+        .layer(axum::middleware::from_fn_with_state(app.clone(), limiting::limit))
         .layer(DefaultBodyLimit::max(app.config.identity.signed_body_bytes));
     let observability = ServiceBuilder::new()
         .layer(SetSensitiveRequestHeadersLayer::new([
@@ -148,6 +158,7 @@ async fn measure(request: Request, next: Next) -> Response {
         Method::GET => "GET",
         Method::HEAD => "HEAD",
         Method::POST => "POST",
+        Method::DELETE => "DELETE",
         _ => "other",
     };
     let started = Instant::now();

@@ -6,12 +6,14 @@ use axum::{
     extract::{FromRequest, FromRequestParts, OriginalUri, Request},
     http::{StatusCode, header, request::Parts},
 };
+use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 use violet_chain::btauth::{EMPTY_BODY_SHA256, RequestLine};
 
 use super::{
     extract::{check_declared_length, whole},
+    limiting,
     problem::ApiError,
 };
 use crate::{
@@ -23,7 +25,8 @@ use crate::{
     error::Error,
     services::{
         identity::{self, Caller},
-        keys,
+        keys::{self, Key, Maker},
+        limiting::Subject,
         seeing::Sight,
         submitting::Owner,
     },
@@ -37,6 +40,8 @@ pub(crate) struct Client {
     pub(crate) organization: OrganizationId,
     /// What it may do there.
     pub(crate) grant: Grant,
+    /// When the key that it uses stops working.
+    pub(crate) until: Option<DateTime<Utc>>,
 }
 
 impl Client {
@@ -46,27 +51,50 @@ impl Client {
             user: self.user,
         }
     }
+
+    pub(crate) fn maker(self) -> Maker {
+        Maker {
+            user: self.user,
+            organization: self.organization,
+            grant: self.grant,
+            until: self.until,
+        }
+    }
+
+    /// Whoever has this key.
+    pub(super) fn with_key(key: &Key) -> Self {
+        Self {
+            user: key.user,
+            organization: key.organization,
+            // Everybody is the owner of the personal organisation.
+            grant: Grant::of(OrganizationRole::Owner).and(key.scope),
+            until: key.expires_at,
+        }
+    }
+}
+
+/// The key that came with a request.
+pub(super) fn presented(parts: &Parts) -> Result<&str, ApiError> {
+    let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
+    let bearer = || header(header::AUTHORIZATION.as_str()).and_then(|value| value.strip_prefix("Bearer "));
+    header("x-api-key").or_else(bearer).ok_or_else(|| {
+        Error::Unauthenticated("an API key is required; send yours as X-API-Key".into()).into()
+    })
+}
+
+/// Counts a request by this key.
+pub(super) async fn admit_key(parts: &Parts, app: &App, key: &Key) -> Result<(), ApiError> {
+    let subjects = [Subject::Key(key.id), Subject::Organization(key.organization)];
+    limiting::admit(parts, app, &subjects).await
 }
 
 impl FromRequestParts<App> for Client {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
-        let key = header("x-api-key")
-            .or_else(|| {
-                header(header::AUTHORIZATION.as_str()).and_then(|value| value.strip_prefix("Bearer "))
-            })
-            .ok_or_else(|| {
-                Error::Unauthenticated("an API key is required; send yours as X-API-Key".into())
-            })?;
-        let owner = keys::authenticate(app, key).await?;
-        Ok(Self {
-            user: owner.user_id,
-            organization: owner.organization_id,
-            // Everybody is the owner of the personal organisation.
-            grant: Grant::of(OrganizationRole::Owner),
-        })
+        let key = keys::authenticate(app, presented(parts)?).await?;
+        admit_key(parts, app, &key).await?;
+        Ok(Self::with_key(&key))
     }
 }
 
@@ -186,7 +214,9 @@ pub(super) async fn signed(parts: &Parts, app: &App, body_sha256: [u8; 32]) -> R
         .iter()
         .map(|(name, value)| (name.as_str(), value.as_bytes()));
     let claim = identity::verify(app, headers, &request)?;
-    Ok(identity::admit(app, &claim).await?)
+    let caller = identity::admit(app, &claim).await?;
+    limiting::admit(parts, app, &[Subject::Hotkey(caller.neuron.hotkey)]).await?;
+    Ok(caller)
 }
 
 /// Without any signature there is no reason to look at a body.

@@ -10,6 +10,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -35,7 +36,7 @@ macro_rules! kinds {
 
 kinds! {
     CONFLICT = "/problems/conflict", "Conflict", "what is there already does not allow it";
-    FORBIDDEN = "/problems/forbidden", "Not for you", "the hotkey that signed may not do this";
+    FORBIDDEN = "/problems/forbidden", "Not for you", "whoever sent this may not do it";
     INTERNAL = "/problems/internal", "Internal error", "the server failed";
     INVALID_VALUE = "/problems/invalid-value", "A value cannot be taken", "`field` names the value";
     KEY_REUSED = "/problems/idempotency-key-reused", "The key belongs to another request",
@@ -45,7 +46,10 @@ kinds! {
     NO_ENGINE = "/problems/no-engine", "Nobody serves this", "no miner offers this language or model";
     NO_SUCH_ROUTE = "/problems/no-such-route", "No such route", "nothing is served at this path";
     NOT_FOUND = "/problems/not-found", "Not found", "nothing that you may see has this id";
+    QUOTA_EXCEEDED = "/problems/quota-exceeded", "A quota is used up",
+        "`quota` names it, `limit` says how much it is, `resets_at` when a quota of a day begins anew";
     TIMEOUT = "/problems/timeout", "Out of time", "the request took longer than the server allows";
+    TOO_MANY_REQUESTS = "/problems/too-many-requests", "Too many requests", "try again after `Retry-After` seconds";
     TOO_LARGE = "/problems/too-large", "Too large", "the body or a part of it is larger than its limit";
     UNAUTHENTICATED = "/problems/unauthenticated", "Credentials are missing or not valid",
         "the credentials are missing, not valid, or out of date";
@@ -69,6 +73,14 @@ pub(crate) struct Problem {
     /// The field or parameter that is wrong, by its name on the wire.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'static str>,
+    /// The quota that is used up, and how much it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quota: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<i64>,
+    /// When a quota of a day begins anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resets_at: Option<DateTime<Utc>>,
     #[serde(skip)]
     retry_after: Option<u64>,
 }
@@ -81,6 +93,9 @@ impl Problem {
             status: status.as_u16(),
             detail: detail.into(),
             field: None,
+            quota: None,
+            limit: None,
+            resets_at: None,
             retry_after: None,
         }
     }
@@ -117,12 +132,12 @@ impl IntoResponse for Problem {
 
 /// The error type of every handler.
 #[derive(Debug)]
-pub(crate) struct ApiError(Problem);
+pub(crate) struct ApiError(Box<Problem>);
 
 impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
         let text = error.to_string();
-        Self(match error {
+        let problem = match error {
             Error::NotFound { .. } => Problem::new(StatusCode::NOT_FOUND, &NOT_FOUND, text),
             Error::Conflict(_) => Problem::new(StatusCode::CONFLICT, &CONFLICT, text),
             Error::Invalid { field, .. } => {
@@ -139,6 +154,22 @@ impl From<Error> for ApiError {
             Error::Forbidden(_) => Problem::new(StatusCode::FORBIDDEN, &FORBIDDEN, text),
             Error::NoEngine(_) => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, &NO_ENGINE, text),
             Error::KeyReused => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, &KEY_REUSED, text),
+            Error::TooMany { after, .. } => Problem {
+                retry_after: Some(after.as_secs().max(1)),
+                ..Problem::new(StatusCode::TOO_MANY_REQUESTS, &TOO_MANY_REQUESTS, text)
+            },
+            Error::QuotaExceeded {
+                quota,
+                limit,
+                resets_at,
+                after,
+            } => Problem {
+                quota: Some(quota.name()),
+                limit: Some(limit),
+                resets_at,
+                retry_after: Some(after.as_secs().max(1)),
+                ..Problem::new(StatusCode::TOO_MANY_REQUESTS, &QUOTA_EXCEEDED, text)
+            },
             Error::Unavailable { after, .. } => Problem {
                 retry_after: Some(after.as_secs().max(1)),
                 ..Problem::new(StatusCode::SERVICE_UNAVAILABLE, &UNAVAILABLE, text)
@@ -147,7 +178,14 @@ impl From<Error> for ApiError {
                 tracing::error!(error = %crate::error::Causes(source.as_ref()), "request failed");
                 internal()
             }
-        })
+        };
+        problem.into()
+    }
+}
+
+impl From<Problem> for ApiError {
+    fn from(problem: Problem) -> Self {
+        Self(Box::new(problem))
     }
 }
 
@@ -167,14 +205,19 @@ impl ApiError {
             StatusCode::UNSUPPORTED_MEDIA_TYPE => &UNSUPPORTED_MEDIA,
             _ => &MALFORMED,
         };
-        Self(Problem::new(status, kind, detail))
+        Problem::new(status, kind, detail).into()
+    }
+
+    /// The status that it is answered with.
+    pub(crate) fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.0.status).expect("built from a StatusCode")
     }
 
     /// A parameter of the path or the query that does not parse.
     fn parameter(name: &str, query: bool) -> Self {
         let place = if query { "query" } else { "path" };
         let known = PARAMETERS.iter().find(|(known, _)| *known == name);
-        Self(known.map_or_else(
+        let problem = known.map_or_else(
             || {
                 let detail = format!("the {place} cannot be read; /docs describes it");
                 Problem::new(StatusCode::BAD_REQUEST, &MALFORMED, detail)
@@ -183,12 +226,14 @@ impl ApiError {
                 let detail = format!("{name}: must be {what}, once in the {place}");
                 Problem::new(StatusCode::BAD_REQUEST, &MALFORMED, detail).about(name)
             },
-        ))
+        );
+        problem.into()
     }
 }
 
 /// What the parameters of paths and queries must be.
 const PARAMETERS: &[(&str, &str)] = &[
+    ("api_key", "an API key"),
     (
         "before",
         "where the page before ended: its `next`, or the id of its last item",
@@ -197,6 +242,7 @@ const PARAMETERS: &[(&str, &str)] = &[
     ("exclude", "the ids of tasks parted by commas"),
     ("expires", "a Unix time in seconds"),
     ("file_id", "the id of a file, a UUID"),
+    ("key_id", "the id of an API key, a UUID"),
     ("limit", "a whole number from 1 to 1000"),
     ("signature", "the one of the link"),
     ("status", "assigned"),

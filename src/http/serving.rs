@@ -1,8 +1,8 @@
 //! Connections: how many at once, how long a caller may take to say what it wants, and how they end.
-use std::{io::ErrorKind, pin::pin, sync::Arc, time::Duration};
+use std::{io::ErrorKind, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
-use axum::Router;
-use hyper::server::conn::http1;
+use axum::{Router, extract::Request};
+use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -12,6 +12,9 @@ use tokio::{
     sync::Semaphore,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::ServiceExt as _;
+
+use super::client_address::Peer;
 
 /// What strangers may take of the server before they have asked for anything.
 #[derive(Clone, Copy, Debug)]
@@ -48,8 +51,8 @@ pub async fn serve(
                 .acquire_owned()
                 .await
                 .expect("the semaphore is never closed");
-            let stream = accept(&listener).await;
-            let connection = converse(http.clone(), stream, router.clone(), stop.clone());
+            let (stream, peer) = accept(&listener).await;
+            let connection = converse(http.clone(), stream, peer, router.clone(), stop.clone());
             tracker.spawn(async move {
                 connection.await;
                 drop(place);
@@ -63,10 +66,10 @@ pub async fn serve(
 }
 
 /// The next connection.
-async fn accept(listener: &TcpListener) -> TcpStream {
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return stream,
+            Ok(accepted) => return accepted,
             // The caller went away before its turn came.
             Err(error)
                 if matches!(
@@ -82,10 +85,20 @@ async fn accept(listener: &TcpListener) -> TcpStream {
 }
 
 /// Answers the requests of one connection, one after the other.
-async fn converse(http: http1::Builder, stream: TcpStream, router: Router, stop: CancellationToken) {
+async fn converse(
+    http: http1::Builder,
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    stop: CancellationToken,
+) {
     // An answer is written at once: nothing is gained by waiting for more. A connection that is gone shows later.
     let _ = stream.set_nodelay(true);
-    let service = TowerToHyperService::new(router);
+    let named = router.map_request(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(Peer(peer));
+        request
+    });
+    let service = TowerToHyperService::new(named);
     let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

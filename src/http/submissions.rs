@@ -20,6 +20,7 @@ use crate::{
     error::Error,
     services::{
         files::{self, Received},
+        quotas,
         submitting::{self, Asked, Content, Options},
     },
 };
@@ -269,6 +270,7 @@ async fn file_task(
 ) -> Result<Body<Accepted>, ApiError> {
     let headers = request.headers().clone();
     let rules = files::rules(app, task_type.input());
+    quotas::check(app, client.organization, task_type.input()).await?;
     let Upload { mut fields, file } = Upload::receive(app, request, rules).await?;
     let received = file.clone();
     let asked = match file_asked(&headers, &mut fields, task_type, file) {

@@ -1,7 +1,8 @@
 //! Accepting tasks: task, draw and assignments are durable before anybody is told, many in one commit.
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use crate::{
     app::App,
@@ -11,6 +12,7 @@ use crate::{
         batch::Write,
         drawing::{self, Drawn},
         hub::Topic,
+        quotas,
     },
     store::{
         self,
@@ -51,13 +53,13 @@ impl Write for Writer {
 
     async fn write(&mut self, items: &[Submission]) -> Result<Vec<Result<Accepted>>> {
         let app = &self.app;
-        let written = match write(app, items).await {
-            Ok(new) => new,
+        let (written, mut refused) = match write(app, items).await {
+            Ok(done) => done,
             // The connection may have died after the commit: the ids tell.
             Err(error) => {
                 let ids: Vec<TaskId> = items.iter().map(|item| item.task.task_id).collect();
                 match store::submissions::stored(&app.db, &ids).await {
-                    Ok(stored) if !stored.is_empty() => stored.into_iter().collect(),
+                    Ok(stored) if !stored.is_empty() => (stored.into_iter().collect(), HashMap::new()),
                     _ => return Err(error),
                 }
             }
@@ -78,6 +80,8 @@ impl Write for Writer {
                     task: item.task.task_id,
                     assigned: Some(assigned),
                 }));
+            } else if let Some(refusal) = refused.remove(&item.task.task_id) {
+                answers.push(Err(refusal));
             } else {
                 answers.push(match &item.key {
                     // A first try was stored after all, and only its answer was lost.
@@ -100,39 +104,76 @@ impl Write for Writer {
     }
 }
 
+/// The tasks that were stored, and those that were refused.
+type Written = (HashSet<TaskId>, HashMap<TaskId, Error>);
+
 /// Stores what is new in one transaction; answers which tasks are.
-async fn write(app: &App, items: &[Submission]) -> Result<HashSet<TaskId>> {
+async fn write(app: &App, items: &[Submission]) -> Result<Written> {
+    match write_all(app, items).await {
+        Ok(new) => Ok((new, HashMap::new())),
+        Err(error) if quotas::is_exceeded(&error) => write_what_may_be(app, items).await,
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Stores what is new, if all of it is within the quotas.
+async fn write_all(app: &App, items: &[Submission]) -> Result<HashSet<TaskId>, sqlx::Error> {
     let keys: Vec<&NewKey> = items.iter().filter_map(|item| item.key.as_ref()).collect();
-    let all: Vec<&Submission> = items.iter().collect();
     if keys.is_empty() && items.iter().all(|item| item.task.file.is_none()) {
         // One statement is a transaction: nothing else has to go with it.
+        let all: Vec<&Submission> = items.iter().collect();
         store(app, &mut *app.writing.acquire().await?, &all).await?;
         return Ok(items.iter().map(|item| item.task.task_id).collect());
     }
     let mut tx = app.writing.begin().await?;
-    let new_keys: HashSet<TaskId> = if keys.is_empty() {
-        HashSet::new()
-    } else {
-        store::submissions::insert_keys(&mut tx, &keys)
-            .await?
-            .into_iter()
-            .collect()
-    };
-    let new: Vec<&Submission> = all
-        .into_iter()
-        .filter(|item| item.key.is_none() || new_keys.contains(&item.task.task_id))
-        .collect();
-    if !new.is_empty() {
-        store(app, &mut tx, &new).await?;
-        let tasks: Vec<&NewTask> = new.iter().map(|item| &item.task).collect();
-        store::submissions::insert_files(&mut tx, &tasks).await?;
-    }
+    let new = new_ones(&mut tx, items).await?;
+    store_whole(app, &mut tx, &new).await?;
     tx.commit().await?;
     Ok(new.iter().map(|item| item.task.task_id).collect())
 }
 
+/// Stores what is new and within the quotas, in the order in which it came.
+async fn write_what_may_be(app: &App, items: &[Submission]) -> Result<Written> {
+    let mut tx = app.writing.begin().await?;
+    let mut new = new_ones(&mut tx, items).await?;
+    let tasks: Vec<&NewTask> = new.iter().map(|item| &item.task).collect();
+    let refused = quotas::refuse(app, &mut tx, &tasks).await?;
+    new.retain(|item| !refused.contains_key(&item.task.task_id));
+    let gone: Vec<Uuid> = refused.keys().map(|id| (*id).into()).collect();
+    store::submissions::delete_keys(&mut *tx, &gone).await?;
+    store_whole(app, &mut tx, &new).await?;
+    tx.commit().await?;
+    Ok((new.iter().map(|item| item.task.task_id).collect(), refused))
+}
+
+/// Those whose key, if they have one, was not there before.
+async fn new_ones<'a>(
+    db: &mut PgConnection,
+    items: &'a [Submission],
+) -> Result<Vec<&'a Submission>, sqlx::Error> {
+    let keys: Vec<&NewKey> = items.iter().filter_map(|item| item.key.as_ref()).collect();
+    let new_keys: HashSet<TaskId> = if keys.is_empty() {
+        HashSet::new()
+    } else {
+        let new = store::submissions::insert_keys(db, &keys).await?;
+        new.into_iter().collect()
+    };
+    let is_new = |item: &&Submission| item.key.is_none() || new_keys.contains(&item.task.task_id);
+    Ok(items.iter().filter(is_new).collect())
+}
+
+/// Stores tasks with their first draws and their files.
+async fn store_whole(app: &App, db: &mut PgConnection, new: &[&Submission]) -> Result<(), sqlx::Error> {
+    if new.is_empty() {
+        return Ok(());
+    }
+    store(app, db, new).await?;
+    let tasks: Vec<&NewTask> = new.iter().map(|item| &item.task).collect();
+    store::submissions::insert_files(db, &tasks).await
+}
+
 /// Stores tasks with their first draws.
-async fn store(app: &App, db: &mut PgConnection, new: &[&Submission]) -> Result<()> {
+async fn store(app: &App, db: &mut PgConnection, new: &[&Submission]) -> Result<(), sqlx::Error> {
     let tasks: Vec<&NewTask> = new.iter().map(|item| &item.task).collect();
     let counts: Vec<i16> = new
         .iter()
@@ -142,8 +183,17 @@ async fn store(app: &App, db: &mut PgConnection, new: &[&Submission]) -> Result<
     let drawn = new.iter().filter_map(|item| item.drawn.as_ref());
     let (assignments, batch) = drawing::to_store(app, drawn);
     let records = batch.as_ref().map(|batch| (app.hotkey, batch));
-    store::submissions::insert_tasks(db, app.config.netuid, &tasks, &counts, &assignments, records).await?;
-    Ok(())
+    let usual = quotas::usual(app);
+    store::submissions::insert_tasks(
+        db,
+        app.config.netuid,
+        &tasks,
+        &counts,
+        &assignments,
+        records,
+        usual,
+    )
+    .await
 }
 
 /// The task that is stored under a key, if the same was asked.

@@ -14,7 +14,7 @@ use crate::{
     services::keys::{self, Secret},
     store::{
         self,
-        accounts::{NewUser, Role},
+        accounts::{NewUser, Role, User},
     },
 };
 
@@ -72,17 +72,15 @@ pub async fn register(app: &App, email: &str, password: &str, role: Role) -> Res
     Ok(Registered { user, email, key })
 }
 
-/// Makes another key for a user, as its operator.
+/// The user with this address, as its operator.
 ///
 /// # Errors
-/// 404 when nobody has this address.
-pub async fn make_key(app: &App, email: &str, name: &str) -> Result<Secret> {
+/// 404 when nobody has it.
+pub async fn find(app: &App, email: &str) -> Result<User> {
     let email = normalize(email)?;
-    let user = store::accounts::find_by_email(&app.db, &email)
+    store::accounts::find_by_email(&app.db, &email)
         .await?
-        .ok_or(Error::NotFound { what: "user" })?;
-    let mut connection = app.db.acquire().await?;
-    keys::create(&mut connection, user.organization_id, user.user_id, name).await
+        .ok_or(Error::NotFound { what: "user" })
 }
 
 /// The address in lower case, if it looks like one. Whether it exists is found out by writing to it.

@@ -50,6 +50,8 @@ pub struct Received {
     pub size: u64,
     /// Of its bytes.
     pub sha256: [u8; 32],
+    /// How long its sound is, as far as its beginning tells; otherwise an estimate by size.
+    pub audio_millis: u64,
     /// Removes it when the request is given up before a row names it.
     pub hold: Arc<Hold>,
 }
@@ -161,6 +163,7 @@ pub async fn receive<E: std::fmt::Display>(
             media_type,
             size,
             sha256,
+            audio_millis,
         }) => {
             let hold = finish(app, id, writer).await?;
             let name: String = name
@@ -174,6 +177,7 @@ pub async fn receive<E: std::fmt::Display>(
                 media_type,
                 size,
                 sha256,
+                audio_millis,
                 hold: Arc::new(hold),
             })
         }
@@ -206,6 +210,7 @@ struct Taken {
     media_type: &'static str,
     size: u64,
     sha256: [u8; 32],
+    audio_millis: u64,
 }
 
 async fn take<E: std::fmt::Display>(
@@ -263,6 +268,7 @@ async fn take<E: std::fmt::Display>(
     Ok(Taken {
         media_type,
         size,
+        audio_millis: media::millis(kind, media_type, &head, size),
         sha256: hasher.finalize().into(),
     })
 }

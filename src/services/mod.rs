@@ -3,7 +3,9 @@ pub mod accounts;
 pub mod identity;
 pub mod keys;
 pub mod life;
+pub mod limiting;
 pub mod nonces;
+pub mod quotas;
 
 pub mod neurons;
 pub mod roster;

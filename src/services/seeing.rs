@@ -1,11 +1,17 @@
-//! Signs of life: which mail was handed to its miner, which validators are there. Noted behind the requests that show
+//! Signs of life: which mail was handed to its miner, which validators are there, which keys are used. Noted behind the requests that show
 //! them, many in one transaction; a crash loses what was seen in the last moments, and the next request shows it again.
 use std::collections::BTreeSet;
 
 use tokio::sync::mpsc;
 use violet_chain::Hotkey;
 
-use crate::{app::App, domain::TaskId, error::Result, services::hub::Topic, store};
+use crate::{
+    app::App,
+    domain::{ApiKeyId, TaskId},
+    error::Result,
+    services::{hub::Topic, keys},
+    store,
+};
 
 /// Signs that may wait to be written.
 const WAITING: usize = 100_000;
@@ -17,6 +23,8 @@ pub enum Sight {
     Mail(TaskId, Hotkey),
     /// A validator made a signed request: only those seen within a day judge.
     Validator(Hotkey),
+    /// A key was used.
+    Key(ApiKeyId),
 }
 
 /// The side that requests note them on.
@@ -44,10 +52,12 @@ impl Sights {
 pub async fn write(app: &App, seen: &[Sight]) -> Result<()> {
     let mut mail = BTreeSet::new();
     let mut validators = BTreeSet::new();
+    let mut used = BTreeSet::new();
     for sight in seen {
         match *sight {
             Sight::Mail(task, hotkey) => mail.insert((task, hotkey)),
             Sight::Validator(hotkey) => validators.insert(hotkey),
+            Sight::Key(id) => used.insert(id),
         };
     }
     let mail: Vec<(TaskId, Hotkey)> = mail.into_iter().collect();
@@ -55,6 +65,10 @@ pub async fn write(app: &App, seen: &[Sight]) -> Result<()> {
     let mut tx = app.db.begin().await?;
     if !validators.is_empty() {
         store::miners::saw_validators(&mut *tx, app.config.netuid, &validators).await?;
+    }
+    if !used.is_empty() {
+        let used: Vec<_> = used.into_iter().map(Into::into).collect();
+        keys::note_use(&mut tx, &used).await?;
     }
     let moved = if mail.is_empty() {
         Vec::new()

@@ -16,7 +16,7 @@ use crate::{
         accepting::{self, Accepted, Submission},
         drawing,
         files::{self, Hold, Received},
-        roster,
+        quotas, roster,
     },
     store::{
         self,
@@ -114,7 +114,7 @@ pub async fn submit(app: &App, owner: Owner, asked: Asked) -> Result<Taken> {
     // A repeated request has its file already. After any other error the hold decides: what may be stored stays.
     let unused = match &done {
         Ok((_, is_new)) => !is_new,
-        Err(error) => matches!(error, Error::KeyReused),
+        Err(error) => matches!(error, Error::KeyReused | Error::QuotaExceeded { .. }),
     };
     if let Some(file) = file.filter(|_| unused) {
         files::discard(app, file).await;
@@ -166,6 +166,7 @@ async fn checked(app: &App, owner: Owner, asked: Asked) -> Result<(Taken, bool)>
     );
     let file_id = file.as_ref().map(|file| file.id);
     let hold = file.as_ref().map(|file| Arc::clone(&file.hold));
+    let audio_millis = file.as_ref().map_or(0, |file| file.audio_millis);
     let input_size = match (&text, &file) {
         (Some(text), _) => text.chars().count() as u64,
         (None, Some(file)) => file.size,
@@ -184,6 +185,7 @@ async fn checked(app: &App, owner: Owner, asked: Asked) -> Result<(Taken, bool)>
         require_model: options.require_model,
         required_miner_count: required,
         input_size,
+        audio_millis,
         input_digest,
         request_digest,
         client_entropy: entropy.into_bytes(),
@@ -235,6 +237,7 @@ async fn accept(app: &App, task: NewTask, key: Option<NewKey>, hold: Option<Arc<
         }
     }
     let capability = task.capability();
+    quotas::check_remembered(app, task.organization_id).await?;
     require_offer(app, &task, &capability)?;
     // Before anything is taken that would have to be given back.
     let place = app.accepting.place()?;

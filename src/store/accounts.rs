@@ -1,7 +1,7 @@
-//! Tables `organizations`, `users` and `api_keys`.
+//! Tables `organizations` and `users`.
 use sqlx::{PgConnection, PgExecutor};
 
-use crate::domain::{ApiKeyId, OrganizationId, UserId};
+use crate::domain::{OrganizationId, UserId};
 
 /// What a user may do on the platform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type, serde::Serialize, utoipa::ToSchema)]
@@ -67,62 +67,6 @@ pub(crate) async fn find_by_email(db: impl PgExecutor<'_>, email: &str) -> Resul
         from users where email = $1 and is_active
         "#,
         email
-    )
-    .fetch_optional(db)
-    .await
-}
-
-/// A key to be stored; the key itself is not.
-#[derive(Debug)]
-#[expect(missing_docs, reason = "named like the columns")]
-pub struct NewKey<'a> {
-    pub id: ApiKeyId,
-    pub organization: OrganizationId,
-    pub user: UserId,
-    pub prefix: &'a str,
-    pub hash: [u8; 32],
-    pub name: &'a str,
-}
-
-pub(crate) async fn insert_key(db: impl PgExecutor<'_>, new: &NewKey<'_>) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        r#"
-        insert into api_keys (api_key_id, organization_id, user_id, prefix, hash, name)
-        values ($1, $2, $3, $4, $5, $6)
-        "#,
-        new.id as ApiKeyId,
-        new.organization as OrganizationId,
-        new.user as UserId,
-        new.prefix,
-        &new.hash[..],
-        new.name,
-    )
-    .execute(db)
-    .await?;
-    Ok(())
-}
-
-/// Whom a key stands for.
-#[derive(Clone, Copy, Debug)]
-#[expect(missing_docs, reason = "named like the columns")]
-pub struct KeyOwner {
-    pub user_id: UserId,
-    pub organization_id: OrganizationId,
-    pub role: Role,
-}
-
-pub(crate) async fn find_key(
-    db: impl PgExecutor<'_>,
-    hash: [u8; 32],
-) -> Result<Option<KeyOwner>, sqlx::Error> {
-    sqlx::query_as!(
-        KeyOwner,
-        r#"
-        select k.user_id as "user_id: UserId", k.organization_id as "organization_id: OrganizationId", u.role
-        from api_keys k join users u using (user_id)
-        where k.hash = $1 and k.revoked_at is null and u.is_active
-        "#,
-        &hash[..],
     )
     .fetch_optional(db)
     .await

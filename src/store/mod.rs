@@ -1,6 +1,7 @@
 //! Every SQL statement of the service; one file per table or per transition. Begins no transaction, knows no rule.
 pub mod accounts;
 pub mod answers;
+pub mod api_keys;
 pub mod assignments;
 pub mod bases;
 pub mod evaluations;
@@ -11,6 +12,8 @@ pub mod neurons;
 pub mod nonces;
 pub mod open;
 pub mod proofs;
+pub mod quotas;
+pub mod rates;
 pub mod records;
 pub mod settlements;
 pub mod submissions;

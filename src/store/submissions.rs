@@ -1,4 +1,6 @@
 //! Storing accepted tasks: `tasks`, `text_content`, `task_open`, `task_assignments`, `idempotency_keys`.
+use std::collections::BTreeMap;
+
 use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 use violet_chain::Hotkey;
@@ -6,7 +8,7 @@ use violet_chain::Hotkey;
 use super::records::{Batch, RecordColumns};
 use crate::domain::{
     BatchId, FileId, OrganizationId, Priority, TaskId, TaskType, UserId, capability::Capability,
-    records::RecordKind,
+    quotas::Amounts, records::RecordKind,
 };
 
 /// A task to be stored.
@@ -25,6 +27,8 @@ pub struct NewTask {
     pub require_model: bool,
     pub required_miner_count: u8,
     pub input_size: u64,
+    /// How long its sound is, if it has some.
+    pub audio_millis: u64,
     pub input_digest: [u8; 32],
     pub request_digest: [u8; 32],
     pub client_entropy: Vec<u8>,
@@ -53,6 +57,12 @@ impl NewTask {
         let text = self.text.as_ref().map(|text| text.len() as u64);
         text.or_else(|| self.file.as_ref().map(|file| file.size))
             .unwrap_or(0)
+    }
+
+    /// What it uses of quotas.
+    pub fn amounts(&self) -> Amounts {
+        let characters = if self.text.is_some() { self.input_size } else { 0 };
+        Amounts::of_task(characters, self.audio_millis)
     }
 
     /// What its miners must be able to do.
@@ -154,9 +164,10 @@ pub(crate) async fn stored(db: impl PgExecutor<'_>, tasks: &[TaskId]) -> Result<
     .await
 }
 
-/// Stores tasks with their texts and open rows, the assignments of their first draws, and the records of these: all in
-/// one statement, which is a transaction of its own unless it is part of another. `drawn` says how many miners each
-/// task was drawn.
+/// Stores tasks with their texts and open rows, the assignments of their first draws, and the records of these, and adds
+/// what they use: all in one statement, which is a transaction of its own unless it is part of another. `drawn` says how
+/// many miners each task was drawn, `usual` the quotas of those who have none of their own. A quota that would be exceeded
+/// is a violated constraint.
 #[expect(
     clippy::too_many_lines,
     reason = "one statement, with a column for each field"
@@ -168,7 +179,9 @@ pub(crate) async fn insert_tasks(
     drawn: &[i16],
     assignments: &[NewAssignment],
     records: Option<(Hotkey, &Batch)>,
+    usual: Amounts,
 ) -> Result<(), sqlx::Error> {
+    let uses = UseColumns::of(tasks);
     let mail = AssignmentColumns::of(assignments);
     let log = RecordColumns::of(records);
     let ids: Vec<Uuid> = tasks.iter().map(|task| task.task_id.into()).collect();
@@ -234,13 +247,38 @@ pub(crate) async fn insert_tasks(
         ), r as (
             insert into routing_records (batch_id, leaf_index, kind, digest, task_id, body)
             select $29, * from unnest($34::int[], $35::record_kind[], $36::bytea[], $37::uuid[], $38::bytea[])
+        ), w as materialized (
+            select w.*, coalesce(q.concurrent_tasks, $43) as most_open, coalesce(q.daily_tasks, $44) as most_tasks,
+                   coalesce(q.daily_characters, $45) as most_characters,
+                   coalesce(q.daily_audio_seconds * 1000, $46) as most_audio
+            from unnest($39::uuid[], $40::bigint[], $41::bigint[], $42::bigint[])
+                as w(organization_id, tasks, characters, audio_millis)
+            left join organization_quotas q using (organization_id)
+        ), o as (
+            -- In one order, and the days of an organisation after its row here, so that two writers that have the same
+            -- organisations do not wait for each other.
+            insert into organization_open as o (organization_id, open_tasks, task_limit)
+            select organization_id, tasks, most_open from w order by 1
+            on conflict (organization_id) do update
+            set open_tasks = o.open_tasks + excluded.open_tasks, task_limit = excluded.task_limit
+            returning organization_id
+        ), d as (
+            insert into organization_days as d (organization_id, day, tasks, characters, audio_millis, task_limit,
+                                                character_limit, audio_limit)
+            select organization_id, (now() at time zone 'utc')::date, tasks, characters, audio_millis, most_tasks,
+                   most_characters, most_audio
+            from o join w using (organization_id) order by 1
+            on conflict (organization_id, day) do update
+            set tasks = d.tasks + excluded.tasks, characters = d.characters + excluded.characters,
+                audio_millis = d.audio_millis + excluded.audio_millis, task_limit = excluded.task_limit,
+                character_limit = excluded.character_limit, audio_limit = excluded.audio_limit
         )
         insert into task_open (task_id, netuid, task_type, priority, source_language, target_language,
                                required_model, required, input_size, input_bytes, request_digest, client_entropy,
-                               draws, outstanding)
+                               draws, outstanding, organization_id)
         select task_id, netuid, task_type, priority, source_language, target_language,
                case when require_model then requested_model end, required, input_size, input_bytes, request_digest,
-               client_entropy <> '', (drawn > 0)::int, drawn from src
+               client_entropy <> '', (drawn > 0)::int, drawn, organization_id from src
         "#,
         &ids,
         &netuids,
@@ -280,9 +318,52 @@ pub(crate) async fn insert_tasks(
         &log.digests as &[Option<Vec<u8>>],
         &log.tasks as &[Option<Uuid>],
         &log.bodies,
+        &uses.organizations,
+        &uses.tasks,
+        &uses.characters,
+        &uses.audio,
+        usual.concurrent_tasks,
+        usual.daily_tasks,
+        usual.daily_characters,
+        usual.daily_audio_millis,
     )
     .execute(db)
     .await?;
+    Ok(())
+}
+
+/// What organisations use, a column each.
+#[derive(Default)]
+struct UseColumns {
+    organizations: Vec<Uuid>,
+    tasks: Vec<i64>,
+    characters: Vec<i64>,
+    audio: Vec<i64>,
+}
+
+impl UseColumns {
+    fn of(tasks: &[&NewTask]) -> Self {
+        let mut uses: BTreeMap<Uuid, Amounts> = BTreeMap::new();
+        for task in tasks {
+            let used = uses.entry(task.organization_id.into()).or_default();
+            *used = used.plus(task.amounts());
+        }
+        let mut columns = Self::default();
+        for (organization, used) in uses {
+            columns.organizations.push(organization);
+            columns.tasks.push(used.daily_tasks);
+            columns.characters.push(used.daily_characters);
+            columns.audio.push(used.daily_audio_millis);
+        }
+        columns
+    }
+}
+
+/// Forgets the keys of tasks that were not stored after all.
+pub(crate) async fn delete_keys(db: impl PgExecutor<'_>, tasks: &[Uuid]) -> Result<(), sqlx::Error> {
+    sqlx::query!("delete from idempotency_keys where task_id = any($1)", tasks)
+        .execute(db)
+        .await?;
     Ok(())
 }
 

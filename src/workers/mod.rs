@@ -2,6 +2,7 @@
 mod follow_chain;
 mod note_sights;
 mod prove_stakes;
+mod share_rates;
 mod wake_others;
 
 use std::{panic::AssertUnwindSafe, time::Duration};
@@ -14,8 +15,8 @@ use crate::{
     app::{App, Inboxes},
     error::{Causes, Error, Result},
     services::{
-        accepting, answering, evaluating, health, hub::Topic, life, nonces, roster, settling, snapshots,
-        submitting, sweeping, waiting,
+        accepting, answering, evaluating, health, hub::Topic, keys, life, limiting, nonces, roster, settling,
+        snapshots, submitting, sweeping, waiting,
     },
 };
 
@@ -50,6 +51,12 @@ pub fn start(app: &App, tracker: &TaskTracker, stop: &CancellationToken) {
         app.clone(),
         stop.clone(),
         prove_stakes::run,
+    ));
+    tracker.spawn(kept_up(
+        "share-rates",
+        app.clone(),
+        stop.clone(),
+        share_rates::run,
     ));
     tracker.spawn(kept_up("listen", app.clone(), stop.clone(), wake_others::listen));
     let every = |name, period, woken_by, work| {
@@ -115,6 +122,8 @@ impl Work {
             Self::MeasureClock => health::measure_clock(app).await,
             Self::Forget => {
                 nonces::sweep(app).await?;
+                keys::forget(app).await?;
+                limiting::forget(app).await?;
                 submitting::forget_keys(app).await
             }
             Self::Count => health::count(app).await,

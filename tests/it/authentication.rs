@@ -26,7 +26,7 @@ const SIGNED: &[(&str, &str)] = &[
 /// For users, or for whoever has a link.
 const LINKED: &str = "/api/v1/files/{file_id}/download";
 /// All of them together with those for users: a new operation has to be thought about here.
-const OPERATIONS: usize = 35;
+const OPERATIONS: usize = 42;
 
 fn operations() -> Vec<(String, String)> {
     let description = serde_json::to_value(violet::http::openapi()).unwrap();
@@ -45,6 +45,7 @@ fn filled(path: &str) -> String {
     let path = path
         .replace("{task_id}", "0192f0c1-2a3b-7c4d-8e5f-000000000001")
         .replace("{file_id}", "0192f0c1-2a3b-7c4d-8e5f-000000000002")
+        .replace("{key_id}", "0192f0c1-2a3b-7c4d-8e5f-000000000003")
         .replace("{uid}", "0")
         .replace("{block}", "0");
     assert!(

@@ -1,7 +1,9 @@
 //! What /metrics tells, and in which words.
 use std::collections::BTreeSet;
 
-use crate::harness::{GOOD, Reply, World, eventually, translation};
+use violet::server::Server;
+
+use crate::harness::{GOOD, Reply, SERVER, User, World, eventually, keypair, translation};
 
 async fn metrics(world: &World) -> String {
     let request = world.http.get(format!("{}/metrics", world.server.url()));
@@ -18,6 +20,23 @@ fn listed() -> BTreeSet<String> {
         .collect()
 }
 
+/// More requests and more tasks than there may be.
+async fn refuse(world: &World, user: &User) {
+    let mut config = world.config().clone();
+    config.limits.key_per_minute = 1;
+    let strict = Server::start(config, keypair(SERVER)).await.unwrap();
+    eventually("the limit is reached", || async {
+        let reply = user.at(&strict).get("/api/v1/usage").await;
+        (reply.status == 429).then_some(())
+    })
+    .await;
+    strict.stop().await;
+    world
+        .sql("insert into organization_quotas (organization_id, daily_tasks) select organization_id, 0 from users")
+        .await;
+    assert_eq!(user.submit_raw(&translation(1)).await.status, 429);
+}
+
 #[tokio::test]
 async fn every_metric_that_is_listed_is_there_with_its_meaning() {
     let world = World::start().await;
@@ -32,6 +51,7 @@ async fn every_metric_that_is_listed_is_there_with_its_meaning() {
         .sql("update task_open set done_at = done_at - interval '61 s'")
         .await;
     user.ended(&task).await;
+    refuse(&world, &user).await;
     user.get("/api/v1/nothing").await;
     user.get(&format!("/api/v1/made-up/{task}")).await;
     let url = format!("{}/health", world.server.url());
@@ -59,6 +79,8 @@ async fn every_metric_that_is_listed_is_there_with_its_meaning() {
         "violet_evaluations_total{accepted=\"true\"} ",
         "violet_tasks_settled_total{state=\"approved\"} ",
         "violet_draws_total ",
+        "violet_requests_refused_total{limit=\"key\"} ",
+        "violet_tasks_refused_total{quota=\"daily_tasks\"} ",
         "violet_http_request_seconds_count{route=\"/api/v1/text-translation\",method=\"POST\",status=\"200\"} ",
         "violet_http_request_seconds_count{route=\"/api/v1/task/{task_id}/status\",method=\"GET\",status=\"200\"} ",
         "violet_http_request_seconds_count{route=\"unmatched\",method=\"GET\",status=\"404\"} ",

@@ -33,6 +33,29 @@ async fn out_of_time(world: &World, user: &User) -> Reply {
     reply
 }
 
+/// More requests and more tasks than there may be.
+async fn too_many(world: &World, user: &User) -> [Reply; 2] {
+    let mut config = world.config().clone();
+    config.limits.key_per_minute = 1;
+    let strict = Server::start(config, keypair(SERVER)).await.unwrap();
+    let requests = eventually("the limit is reached", || async {
+        let reply = user.at(&strict).get("/api/v1/usage").await;
+        (reply.status != 200).then_some(reply)
+    })
+    .await;
+    strict.stop().await;
+    world
+        .sql("insert into organization_quotas (organization_id, daily_tasks) select organization_id, 0 from users")
+        .await;
+    let tasks = user.submit_raw(&translation(1)).await;
+    world.sql("delete from organization_quotas").await;
+    eventually("there is a quota again", || async {
+        (user.submit_raw(&translation(1)).await.status == 200).then_some(())
+    })
+    .await;
+    [requests, tasks]
+}
+
 #[tokio::test]
 async fn every_kind_of_problem_is_answered_to_somebody() {
     let world = World::start().await;
@@ -112,6 +135,10 @@ async fn every_kind_of_problem_is_answered_to_somebody() {
         "/problems/unavailable",
     );
     lost.stop().await;
+
+    let [requests, tasks] = too_many(&world, &user).await;
+    see(&requests, 429, "/problems/too-many-requests");
+    see(&tasks, 429, "/problems/quota-exceeded");
 
     // Something that should not happen: the caller learns nothing of the inside.
     world.sql("alter table text_content rename to gone").await;

@@ -2,6 +2,7 @@
 mod chain;
 mod dev;
 mod refusals;
+mod secrets;
 mod serve;
 mod upkeep;
 

@@ -23,7 +23,7 @@ fn serve(folder: &Path, database: &Database, chain: &str, port: u16) -> Violet {
     )
 }
 
-async fn listens(port: u16) {
+pub(super) async fn listens(port: u16) {
     eventually("the server listens", || async {
         tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok()
     })

@@ -3,7 +3,7 @@ use std::process::{Output, Stdio};
 
 use tokio::{io::AsyncWriteExt as _, process::Command};
 
-use crate::harness::{Reply, World, translation};
+use crate::harness::{Reply, World, eventually, translation};
 
 /// Runs `violet` on the database of `world`, with this on its standard input.
 async fn violet(world: &World, arguments: &[&str], input: &str) -> Output {
@@ -67,6 +67,9 @@ async fn users_and_keys_made_by_hand_submit_tasks() {
     assert_eq!(world.count("users where role = 'admin'").await, 1);
     assert_eq!(world.count("api_keys where name = 'second'").await, 1);
 
+    keys_are_bounded_listed_and_revoked(&world).await;
+    quotas_are_set(&world, &first).await;
+
     let again = violet(&world, &["user", "create", "me@example.org"], password).await;
     assert_refused(&again, "registered already");
     let weak = violet(&world, &["user", "create", "other@example.org"], "short\n").await;
@@ -74,6 +77,70 @@ async fn users_and_keys_made_by_hand_submit_tasks() {
     let unknown = violet(&world, &["key", "create", "nobody@example.org"], "").await;
     assert_refused(&unknown, "user");
     assert_eq!(world.count("users").await, 2);
-    assert_eq!(world.count("api_keys").await, 3);
+    assert_eq!(world.count("api_keys").await, 4);
     world.end().await;
+}
+
+async fn keys_are_bounded_listed_and_revoked(world: &World) {
+    let me = "me@example.org";
+    let key = async |more: &[&str]| violet(world, &[&["key"], more].concat(), "").await;
+    let scopes = ["create", me, "--scope", "keys:manage", "--scope", "read"];
+    let made = line(
+        &key(&[
+            &scopes[..],
+            &["--expires-at", "2030-01-01T00:00:00Z", "--name", "third"],
+        ]
+        .concat())
+        .await,
+    );
+    let listing = || {
+        let url = format!("{}/api/v1/auth/api-keys", world.server.url());
+        Reply::to(world.http.get(url).header("X-API-Key", &made))
+    };
+    let listed = listing().await.ok();
+    let id = listed["keys"][0]["api_key_id"].as_str().unwrap();
+    assert_eq!(listed["keys"][0]["name"], "third");
+
+    let output = key(&["list", me]).await;
+    let lines = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(lines.lines().count(), 3, "{lines}");
+    let first = lines.lines().next().unwrap();
+    for part in [
+        id,
+        &made[..13],
+        "expires 2030-01-01T00:00:00Z",
+        "third",
+        "keys:manage",
+    ] {
+        assert!(first.contains(part), "{lines}");
+    }
+    assert!(!lines.contains(&made[13..]), "{lines}");
+
+    assert_refused(&key(&["create", me, "--scope", "fly"]).await, "tasks:tts");
+    assert_refused(
+        &key(&["create", me, "--expires-at", "2020-01-01T00:00:00Z"]).await,
+        "future",
+    );
+    assert_refused(&key(&["revoke", "admin@example.org", id]).await, "API key");
+    assert!(line(&key(&["revoke", me, id]).await).contains("third"));
+    eventually("the server refuses the key", || async {
+        (listing().await.status == 401).then_some(())
+    })
+    .await;
+}
+
+async fn quotas_are_set(world: &World, secret: &str) {
+    let quota = async |more: &[&str]| violet(world, &[&["quota"], more].concat(), "").await;
+    line(&quota(&["set", "me@example.org", "--daily-characters", "0"]).await);
+    let shown = String::from_utf8(quota(&["show", "me@example.org"]).await.stdout).unwrap();
+    assert!(shown.contains("daily_characters  34 of 0"), "{shown}");
+    assert!(shown.contains("concurrent_tasks  2 of 2000"), "{shown}");
+    let url = format!("{}/api/v1/text-translation", world.server.url());
+    let task = world
+        .http
+        .post(url)
+        .header("X-API-Key", secret)
+        .json(&translation(1));
+    Reply::to(task).await.problem(429, "/problems/quota-exceeded");
+    assert_refused(&quota(&["show", "nobody@example.org"]).await, "user");
 }

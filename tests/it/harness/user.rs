@@ -52,6 +52,15 @@ impl User {
         }
     }
 
+    /// Whoever has this key, at the same server.
+    pub(crate) fn with_key(&self, key: &str) -> Self {
+        Self {
+            http: self.http.clone(),
+            url: self.url.clone(),
+            key: key.to_owned(),
+        }
+    }
+
     pub(crate) fn post(&self, target: &str) -> RequestBuilder {
         self.http
             .post(format!("{}{target}", self.url))
@@ -62,6 +71,15 @@ impl User {
         Reply::to(
             self.http
                 .get(format!("{}{target}", self.url))
+                .header("X-API-Key", &self.key),
+        )
+        .await
+    }
+
+    pub(crate) async fn delete(&self, target: &str) -> Reply {
+        Reply::to(
+            self.http
+                .delete(format!("{}{target}", self.url))
                 .header("X-API-Key", &self.key),
         )
         .await
