@@ -11,7 +11,7 @@ target := $(or $(CARGO_TARGET_DIR),target)
 help:
 	@echo 'make run    install what is missing, build, and run everything here, with one real task of each type'
 	@echo 'make test   install what is missing and run all tests'
-	@echo 'make bench  measure accepted tasks a second beside the database alone, a metagraph beside the Python SDKs'
+	@echo 'make bench  measure tasks a second beside the database, a metagraph beside the Python SDKs, a large dev chain'
 	@echo 'make lint   format, lints, documentation, unused dependencies, licences'
 	@echo 'make sqlx   refresh .sqlx after a query or a migration changed'
 	@echo 'make fmt    format the code'
@@ -28,6 +28,7 @@ bench: setup
 	cargo run --release --locked --example bench -- "$$(scripts/with-postgres --find)/pgbench"
 	cargo run --release --locked -p violet-chain --example snapshot -- \
 		"$$(scripts/python-sdk bittensor-11.3.0)" "$$(scripts/python-sdk bittensor-10.5.0)"
+	cargo run --release --locked -p violet-devchain --example size
 
 sqlx: setup
 	scripts/sqlx-prepare

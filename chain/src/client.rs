@@ -18,6 +18,7 @@ use crate::rpc::{Link, Numbered};
 use crate::runtime::Runtime;
 use crate::snapshot;
 use crate::stats::Stats;
+use crate::surface::{Kind, expect_listed};
 use crate::types::{BlockHash, BlockRef, NetUid, Snapshot};
 
 /// The newest metadata format that is read; 14 is the oldest, and it describes no runtime API.
@@ -228,6 +229,7 @@ impl Client {
 
     /// Calls a runtime API by its full name with encoded arguments.
     pub(crate) async fn call(&self, block: BlockRef, name: &str, arguments: &[u8]) -> Result<Vec<u8>, Error> {
+        expect_listed(Kind::Api, || name.replacen('_', ".", 1));
         let arguments = format!("0x{}", hex::encode(arguments));
         let at = block.hash.to_string();
         let answer: String = self

@@ -10,7 +10,7 @@ use crate::extrinsic::Call;
 use crate::keys::Keypair;
 use crate::outcome::{elements, field, number, variant};
 use crate::query::Query;
-use crate::submit::{Refuser, WriteError};
+use crate::submit::WriteError;
 use crate::timelock::seal;
 use crate::types::{BlockRef, Hotkey, NetUid};
 
@@ -102,12 +102,11 @@ impl Client {
         );
         let head = self.finalized().await?;
         if self.uid(netuid, &keypair.hotkey(), head).await?.is_none() {
-            return Err(WriteError::Refused {
-                call: call.item(),
-                name: "AccountNotAllowedCommit".to_owned(),
-                detail: format!("it is not registered on subnet {netuid}"),
-                by: Refuser::Check,
-            });
+            let (name, detail) = (
+                "AccountNotAllowedCommit",
+                format!("it is not registered on subnet {netuid}"),
+            );
+            return Err(WriteError::foretold(call.pallet, call.name, name, detail));
         }
         let block = self.submit(keypair, &call).await?.block;
         let stored = self.commitment(netuid, &keypair.hotkey(), block).await?;

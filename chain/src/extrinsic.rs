@@ -2,13 +2,14 @@
 //! An extension that is unknown and carries data is refused by name; nothing is guessed.
 
 use codec::{Compact, Encode as _};
-use scale_info::{PortableRegistry, TypeDef};
 use subxt::ext::scale_value::Value;
 use subxt::ext::scale_value::scale::encode_as_type;
 
 use crate::error::Error;
 use crate::keys::Keypair;
 use crate::runtime::Runtime;
+use crate::shape::is_empty;
+use crate::surface::{Kind, expect_listed, lists};
 use crate::types::{BlockHash, BlockRef, CryptoType};
 
 /// For how many blocks an extrinsic may be included: 13 minutes on a public chain. A power of two.
@@ -80,12 +81,14 @@ pub(crate) fn numbers(values: impl IntoIterator<Item = u16>) -> Value {
 
 impl Runtime {
     pub(crate) fn has_call(&self, pallet: &str, name: &str) -> bool {
+        expect_listed(Kind::Call, || format!("{pallet}.{name}"));
         let pallet = self.metadata.pallet_by_name(pallet);
         pallet.is_some_and(|pallet| pallet.call_variant_by_name(name).is_some())
     }
 
     /// The call in SCALE. A runtime that asks for other arguments than there are is an error that names them.
     pub(crate) fn call_data(&self, call: &Call) -> Result<Vec<u8>, Error> {
+        expect_listed(Kind::Call, || call.item());
         let missing = || self.missing(call.item());
         let pallet = self.metadata.pallet_by_name(call.pallet).ok_or_else(missing)?;
         let variant = pallet.call_variant_by_name(call.name).ok_or_else(missing)?;
@@ -145,7 +148,14 @@ impl Runtime {
         let types = self.metadata.types();
         let (mut extra, mut implicit) = (Vec::new(), Vec::new());
         for extension in listed {
-            match extension.identifier() {
+            let name = extension.identifier();
+            if !lists(Kind::Extension, name) {
+                if is_empty(types, extension.extra_ty()) && is_empty(types, extension.additional_ty()) {
+                    continue;
+                }
+                return Err(self.unknown_extension(name));
+            }
+            match name {
                 "CheckSpecVersion" => self.spec_version.encode_to(&mut implicit),
                 "CheckTxVersion" => terms.transaction_version.encode_to(&mut implicit),
                 "CheckGenesis" => terms.genesis.encode_to(&mut implicit),
@@ -161,16 +171,17 @@ impl Runtime {
                     extra.push(0);
                     implicit.push(0);
                 }
-                _ if is_empty(types, extension.extra_ty()) && is_empty(types, extension.additional_ty()) => {}
-                name => {
-                    return Err(Error::Extension {
-                        name: name.to_owned(),
-                        spec_version: self.spec_version,
-                    });
-                }
+                name => return Err(self.unknown_extension(name)),
             }
         }
         Ok((extra, implicit))
+    }
+
+    fn unknown_extension(&self, name: &str) -> Error {
+        Error::Extension {
+            name: name.to_owned(),
+            spec_version: self.spec_version,
+        }
     }
 }
 
@@ -179,19 +190,6 @@ fn mortal(born: u32) -> u16 {
     let phase = u16::try_from(born % LIFE).unwrap_or_default();
     let period = u16::try_from(LIFE.trailing_zeros() - 1).unwrap_or_default();
     period | phase << 4
-}
-
-/// Whether values of the type have no bytes.
-fn is_empty(types: &PortableRegistry, id: u32) -> bool {
-    let Some(ty) = types.resolve(id) else {
-        return false;
-    };
-    match &ty.type_def {
-        TypeDef::Composite(composite) => composite.fields.iter().all(|field| is_empty(types, field.ty.id)),
-        TypeDef::Tuple(tuple) => tuple.fields.iter().all(|field| is_empty(types, field.id)),
-        TypeDef::Array(array) => array.len == 0,
-        _ => false,
-    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use subxt::ext::scale_value::{Composite, Primitive, Value, ValueDef};
 use crate::client::Client;
 use crate::error::Error;
 use crate::runtime::Runtime;
+use crate::surface::{Kind, expect_listed};
 use crate::types::BlockRef;
 
 /// An error of the chain, named as its metadata names it.
@@ -60,12 +61,16 @@ fn applies_to(record: &Value, index: u32) -> bool {
 /// What the event says of the end of its extrinsic, if it does.
 fn ending(runtime: &Runtime, record: &Value) -> Option<Result<(), Named>> {
     let (pallet, event) = field(record, "event").and_then(variant)?;
-    if pallet != "System" {
-        return None;
-    }
-    match event.values().next().and_then(variant)? {
-        ("ExtrinsicSuccess", _) => Some(Ok(())),
-        ("ExtrinsicFailed", values) => Some(Err(named(runtime, values.values().next()))),
+    let (name, values) = event.values().next().and_then(variant)?;
+    match (pallet, name) {
+        ("System", "ExtrinsicSuccess") => {
+            expect_listed(Kind::Event, || format!("{pallet}.{name}"));
+            Some(Ok(()))
+        }
+        ("System", "ExtrinsicFailed") => {
+            expect_listed(Kind::Event, || format!("{pallet}.{name}"));
+            Some(Err(named(runtime, values.values().next())))
+        }
         _ => None,
     }
 }

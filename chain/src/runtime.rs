@@ -11,7 +11,7 @@ use subxt::ext::scale_decode::DecodeAsType;
 use subxt::ext::scale_decode::error::ErrorKind;
 
 use crate::error::{Error, Source};
-use crate::surface::{Report, Surface, Way};
+use crate::surface::{Kind, Report, Surface, Way, expect_listed};
 
 /// The magic at the start of metadata.
 const MAGIC: &[u8] = b"meta";
@@ -70,16 +70,19 @@ impl Runtime {
 
     /// Whether the runtime has this storage entry.
     pub(crate) fn has_storage(&self, pallet: &str, entry: &str) -> bool {
+        expect_listed(Kind::Storage, || format!("{pallet}.{entry}"));
         self.metadata.storage_info(pallet, entry).is_ok()
     }
 
     /// Whether the runtime has this method.
     pub(crate) fn has_api(&self, api: &str, method: &str) -> bool {
+        expect_listed(Kind::Api, || format!("{api}.{method}"));
         self.metadata.runtime_api_info(api, method).is_ok()
     }
 
     /// A constant of a pallet; `None` where the runtime has none of this name and type.
     pub(crate) fn constant<T: DecodeAsType>(&self, pallet: &str, name: &str) -> Option<T> {
+        expect_listed(Kind::Constant, || format!("{pallet}.{name}"));
         let pallet = self.metadata.pallet_by_name(pallet)?;
         let constant = pallet.constant_by_name(name)?;
         T::decode_as_type(&mut constant.value(), constant.ty(), self.metadata.types()).ok()
@@ -108,6 +111,7 @@ impl Runtime {
         keys: impl IntoEncodableValues,
     ) -> Result<Vec<u8>, Error> {
         let item = || format!("{pallet}.{entry}");
+        expect_listed(Kind::Storage, item);
         if self.metadata.storage_info(pallet, entry).is_err() {
             return Err(self.missing(item()));
         }
@@ -199,4 +203,40 @@ fn decode_metadata(scale: &[u8]) -> Result<Metadata, Error> {
         &opaque
     };
     Metadata::decode_from(bare).map_err(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn runtime() -> Runtime {
+        Runtime::from_metadata(include_bytes!("../tests/it/data/metadata-461.scale")).unwrap()
+    }
+
+    /// So that every test tells of an item that is read and that the doctor does not look for.
+    #[test]
+    #[should_panic(expected = "SubtensorModule.Kappa (Storage) is not in metadata/surface.toml")]
+    fn nothing_is_read_that_is_not_listed() {
+        let _ = runtime().storage_key("SubtensorModule", "Kappa", (1_u16,));
+    }
+
+    #[test]
+    #[should_panic(expected = "System.SS58Prefix (Constant) is not in")]
+    fn no_constant_is_read_that_is_not_listed() {
+        runtime().constant::<u16>("System", "SS58Prefix");
+    }
+
+    #[test]
+    #[should_panic(expected = "SubtensorModule.burned_register (Call) is not in")]
+    fn nothing_is_called_that_is_not_listed() {
+        runtime().has_call("SubtensorModule", "burned_register");
+    }
+
+    #[test]
+    fn what_is_listed_is_read() {
+        let runtime = runtime();
+        assert!(runtime.storage_key("SubtensorModule", "Tempo", (1_u16,)).is_ok());
+        assert_eq!(runtime.constant("Aura", "SlotDuration"), Some(250_u64));
+        assert!(runtime.has_call("SubtensorModule", "set_weights"));
+    }
 }

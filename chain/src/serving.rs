@@ -10,7 +10,7 @@ use crate::extrinsic::Call;
 use crate::keys::Keypair;
 use crate::query::Query;
 use crate::snapshot::PALLET;
-use crate::submit::{Refuser, WriteError};
+use crate::submit::WriteError;
 use crate::types::{BlockRef, NetUid};
 
 /// The protocol number that the Python SDK serves with.
@@ -53,12 +53,7 @@ impl Client {
                 ("placeholder2", number(0)),
             ],
         );
-        let refused = |name: &str, detail: String| WriteError::Refused {
-            call: call.item(),
-            name: name.to_owned(),
-            detail,
-            by: Refuser::Check,
-        };
+        let refused = |name: &str, detail: String| WriteError::foretold(call.pallet, call.name, name, detail);
         let hotkey = keypair.hotkey();
         let head = self.finalized().await?;
         let runtime = self.runtime(head).await?;

@@ -63,6 +63,19 @@ fn primitive(primitive: &TypeDefPrimitive) -> &'static str {
     }
 }
 
+/// Whether values of the type have no bytes.
+pub(crate) fn is_empty(types: &PortableRegistry, id: u32) -> bool {
+    let Some(ty) = types.resolve(id) else {
+        return false;
+    };
+    match &ty.type_def {
+        TypeDef::Composite(composite) => composite.fields.iter().all(|field| is_empty(types, field.ty.id)),
+        TypeDef::Tuple(tuple) => tuple.fields.iter().all(|field| is_empty(types, field.id)),
+        TypeDef::Array(array) => array.len == 0,
+        _ => false,
+    }
+}
+
 /// The inside of an `Option`.
 fn option(ty: &Type<PortableForm>) -> Option<u32> {
     let TypeDef::Variant(variants) = &ty.type_def else {

@@ -19,6 +19,7 @@ use crate::extrinsic::{Call, LIFE, Signed, Terms};
 use crate::keys::Keypair;
 use crate::outcome;
 use crate::rpc::Number;
+use crate::surface::{Kind, expect_listed};
 use crate::types::{BlockHash, BlockRef, Hotkey};
 
 /// How often an extrinsic is signed anew.
@@ -113,6 +114,17 @@ pub enum Refuser {
 }
 
 impl WriteError {
+    /// What the chain would refuse, by the name that it has for it.
+    pub(crate) fn foretold(pallet: &str, call: &str, name: &str, detail: String) -> Self {
+        expect_listed(Kind::Error, || format!("{pallet}.{name}"));
+        Self::Refused {
+            call: format!("{pallet}.{call}"),
+            name: name.to_owned(),
+            detail,
+            by: Refuser::Check,
+        }
+    }
+
     /// The chain's name of the error, where it refuses.
     pub fn refusal(&self) -> Option<&str> {
         match self {

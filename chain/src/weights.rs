@@ -15,7 +15,7 @@ use crate::mechanisms::index;
 use crate::query::Query;
 use crate::rules::{Rules, pending};
 use crate::snapshot::PALLET;
-use crate::submit::{Refuser, WriteError};
+use crate::submit::WriteError;
 use crate::timelock;
 use crate::types::{BlockRef, Hotkey, NetUid, Uid};
 
@@ -185,19 +185,14 @@ impl Client {
         let rules = self
             .weight_rules(weights.netuid, weights.mechanism, &hotkey, block)
             .await?;
-        let call = |name| format!("{PALLET}.{name}");
-        rules
-            .check(weights)
-            .map_err(|(name, detail)| WriteError::Refused {
-                call: call(match rules.way() {
-                    WeightsWay::Plain => "set_weights",
-                    WeightsWay::Hashed => "commit_weights",
-                    WeightsWay::Timelocked => "commit_timelocked_weights",
-                }),
-                name: name.to_owned(),
-                detail,
-                by: Refuser::Check,
-            })?;
+        rules.check(weights).map_err(|(name, detail)| {
+            let call = match rules.way() {
+                WeightsWay::Plain => "set_weights",
+                WeightsWay::Hashed => "commit_weights",
+                WeightsWay::Timelocked => "commit_timelocked_weights",
+            };
+            WriteError::foretold(PALLET, call, name, detail)
+        })?;
         match rules.way() {
             WeightsWay::Plain => self.set_plain(keypair, weights).await,
             WeightsWay::Hashed => self.commit_hash(keypair, weights, &rules).await,
@@ -343,15 +338,11 @@ impl Client {
             None
         };
         if let Some(name) = refused {
-            return Err(WriteError::Refused {
-                call: call.item(),
-                name: name.to_owned(),
-                detail: format!(
-                    "epoch {} at block {}, to be revealed in epoch {}",
-                    rules.schedule.epoch, head.number, commit.reveal_epoch
-                ),
-                by: Refuser::Check,
-            });
+            let detail = format!(
+                "epoch {} at block {}, to be revealed in epoch {}",
+                rules.schedule.epoch, head.number, commit.reveal_epoch
+            );
+            return Err(WriteError::foretold(call.pallet, call.name, name, detail));
         }
         let block = self.submit(keypair, &call).await?.block;
         self.ensure_set(&call, keypair, (netuid, mechanism), &commit.values, block)

@@ -40,8 +40,8 @@ impl Audit {
 pub(crate) struct Verify {
     /// What `GET /api/v1/audit/tasks/{task_id}` answered; `-` reads standard input.
     receipt: PathBuf,
-    /// A proof of the stakes at the block of a draw: what the server has at the receipt's `stake_proofs`, or what
-    /// `violet chain prove` wrote. May be given several times.
+    /// A proof of the stakes at the block of a draw, or at the one whose stakes the judges had: what the server has at
+    /// the receipt's `stake_proofs`, or what `violet chain prove` wrote. May be given several times.
     #[arg(long = "proof", value_name = "FILE")]
     proofs: Vec<PathBuf>,
 }

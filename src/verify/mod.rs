@@ -1,8 +1,8 @@
 //! Checks a receipt without a server: every signature, every proof, and the draw and the consensus computed anew.
 //!
-//! What no receipt can prove is the server's statement, and reported as open: stakes (but for candidates whose block comes
-//! with a proof), performance, block hashes, who was passed over, which evaluations there are, and the threshold. What is not recorded or published yet is missing, and
-//! without it a receipt proves nothing.
+//! What no receipt can prove is the server's statement, and reported as open: stakes (but for candidates and judges
+//! whose block comes with a proof), performance, block hashes, who was passed over, which evaluations there are, and the
+//! threshold. What is not recorded or published yet is missing, and without it a receipt proves nothing.
 mod report;
 mod settlement;
 mod stakes;
@@ -110,7 +110,7 @@ pub fn receipt(receipt: &Receipt) -> Report {
     receipt_with(receipt, &[])
 }
 
-/// Checks everything that `receipt` says, and the stakes of candidates where one of these is of their block.
+/// Checks everything that `receipt` says, and the stakes of candidates and judges where one of these is of their block.
 pub fn receipt_with(receipt: &Receipt, stakes: &[ProvedStakes]) -> Report {
     let mut report = Report::default();
     let decode = |proved: &Proved| Record::from_bytes(&proved.body);
@@ -170,6 +170,7 @@ pub fn receipt_with(receipt: &Receipt, stakes: &[ProvedStakes]) -> Report {
             Record::Settlement(settlement) => {
                 settled = true;
                 settlement::check(receipt, settlement, &drawn.hotkeys, &mut report);
+                drawn.proofs.check_judges(settlement, &mut report);
             }
             Record::Rule(_) | Record::Base(_) | Record::CandidateSet(_) => {}
         }

@@ -34,8 +34,8 @@ pub(super) fn check(receipt: &Receipt, settlement: &Settlement, drawn: &[Hotkey]
     check_signatures(receipt, settlement, report);
     check_verdict(settlement, report);
     report.open.push(format!(
-        "the validators' stakes, that no evaluation is missing, and the threshold of {} are the server's statement: \
-         compare stakes with the chain",
+        "that no evaluation is missing, the stake of those who might have judged, and the threshold of {} are the \
+         server's statement",
         settlement.threshold
     ));
 }

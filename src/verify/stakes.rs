@@ -1,10 +1,11 @@
-//! Candidates against the chain: a proof of the stakes at the block that a draw rests on.
+//! Candidates and judges against the chain: proofs of the stakes at the blocks that draws rest on. A proof is of all
+//! neurons of the subnet, so the validators are in it too.
 use std::fmt::Write as _;
 
 use violet_chain::{ProvedStakes, Uid};
 
 use super::{Receipt, Report, counted};
-use crate::domain::records::{Base, CandidateSet};
+use crate::domain::records::{Base, CandidateSet, Evaluation, Settlement};
 
 /// Proofs, and what they are good for in this receipt.
 pub(super) struct Proofs<'a> {
@@ -50,12 +51,44 @@ impl<'a> Proofs<'a> {
         );
     }
 
+    /// Compares the stakes of those who judged with what is proved. They are of the snapshot in force when the task was
+    /// done, which is not named: a block where all of them are so is shown, and without one it is left open.
+    pub(super) fn check_judges(&mut self, settlement: &Settlement, report: &mut Report) {
+        let judges = &settlement.evaluations;
+        let of_subnet = |proved: &ProvedStakes| proved.netuid.0 == settlement.netuid;
+        let all_in =
+            |proved: &ProvedStakes| of_subnet(proved) && judges.iter().all(|judge| has(proved, judge));
+        let said = counted(judges.len(), "validator");
+        if judges.is_empty() {
+            return;
+        }
+        if let Some(at) = self.all.iter().position(all_in) {
+            self.used[at] = true;
+            report.check(
+                true,
+                format!(
+                    "the stakes of the {said} that judged are in the state of block {}",
+                    self.all[at].block.number
+                ),
+            );
+        } else if self.all.iter().any(of_subnet) {
+            report.open.push(format!(
+                "the stakes of the {said} that judged are in none of the proofs: they are of the snapshot in force \
+                 when the task was done, whose block may be another"
+            ));
+        } else {
+            report.open.push(format!(
+                "the stakes of the {said} that judged are the server's statement: compare stakes with the chain"
+            ));
+        }
+    }
+
     /// What is left to the server's word.
     pub(super) fn conclude(&self, receipt: &Receipt, draws: u32, report: &mut Report) {
         let unused = self.all.iter().zip(&self.used).filter(|(_, used)| !**used);
         report.open.extend(unused.map(|(proved, _)| {
             format!(
-                "the proof of block {} ({}) was of no use: no draw of this task rests on it",
+                "the proof of block {} ({}) was of no use: no draw of this task rests on it, nor do its judges",
                 proved.block.number, proved.block.hash
             )
         }));
@@ -84,4 +117,10 @@ impl<'a> Proofs<'a> {
         }
         report.open.push(text);
     }
+}
+
+/// Whether a hotkey has this stake on any uid.
+fn has(proved: &ProvedStakes, judge: &Evaluation) -> bool {
+    let mut neurons = proved.neurons.iter();
+    neurons.any(|neuron| neuron.hotkey == judge.hotkey && neuron.stake.total.0 == judge.stake)
 }

@@ -108,3 +108,41 @@ async fn a_node_without_proofs_hinders_nothing() {
     are_proved(&world, &[0, 20]).await;
     world.end().await;
 }
+
+/// The proof holds, and the same node's metagraph says something else: it is not stored.
+#[tokio::test]
+async fn a_metagraph_of_other_stakes_than_are_stored_is_not_proved() {
+    let world = World::start().await;
+    are_proved(&world, &[0]).await;
+    let user = world.user().await;
+    world.miners(1).await;
+    let snapshot = world.server.app.snapshots.latest().unwrap().snapshot;
+    let uid = snapshot.neurons.last().unwrap().uid;
+    world.chain.misstate_stake(snapshot.netuid.0, uid.0, 1).unwrap();
+    for _ in 0..5 {
+        world.next_snapshot().await;
+    }
+    let error = proving::prove(&world.server.app).await.unwrap_err();
+    let text = violet::error::Causes(&error).to_string();
+    let expected = format!("has other neurons or stakes than the node's metagraph, at 1 uids from {uid}");
+    assert!(text.contains(&expected), "{text}");
+    assert_eq!(proved(&world).await, [0]);
+    let accepted = user.submit_raw(&translation(1)).await.ok();
+    assert_eq!(accepted["assigned_miner_count"], 1, "drawing goes on");
+    let metrics = reqwest::get(format!("{}/metrics", world.server.url()))
+        .await
+        .unwrap();
+    let metrics = metrics.text().await.unwrap();
+    let name = "violet_stake_proofs_total{outcome=\"differs\"} ";
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name));
+    let count: u64 = line.expect("it is counted").parse().unwrap();
+    assert!(count > 0);
+
+    world.chain.misstate_stake(snapshot.netuid.0, uid.0, 0).unwrap();
+    world.next_snapshot().await;
+    eventually("the next one is proved", || async {
+        (proved(&world).await.len() == 2).then_some(())
+    })
+    .await;
+    world.end().await;
+}

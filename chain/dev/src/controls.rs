@@ -16,8 +16,9 @@ use crate::node::Node;
 use crate::rpc::{Gate, Proofs, Refusal};
 use crate::runtime::AccountId;
 use crate::runtime::cheats::{self, CheatError};
+use crate::runtime::fees::{self, Fees};
 use crate::runtime::swaps;
-use crate::runtime::upgrade::Upgrade;
+use crate::runtime::upgrade::{Extension, Upgrade};
 use crate::tree::StoredBlock;
 
 /// The cheats of a running chain.
@@ -169,6 +170,14 @@ impl Controls {
         })
     }
 
+    /// Lets calls cost nothing, or what the chain charges.
+    pub fn set_fees(&self, fees: Fees) -> Result<(), Error> {
+        self.cheat(|| {
+            fees::set(fees);
+            Ok(())
+        })
+    }
+
     /// Brings a round of drand's quicknet with its signature, which opens what was encrypted for it.
     pub fn pulse(&self, round: u64, signature: &[u8]) -> Result<(), Error> {
         self.cheat(|| cheats::pulse(round, signature))
@@ -216,12 +225,32 @@ impl Controls {
         spec_version: u32,
         withheld: impl IntoIterator<Item = impl Into<String>>,
     ) -> Result<Head, Error> {
-        let upgrade = Upgrade {
+        self.upgrade(&Upgrade {
             spec_version,
             withheld: withheld.into_iter().map(Into::into).collect::<BTreeSet<_>>(),
-        };
-        self.node.upgrade(&upgrade).map_err(failed)??;
+            extension: None,
+        })
+    }
+
+    /// Makes a block from which on the runtime says it has a higher version, and one extension of extrinsics more.
+    /// What was withheld is back. Gives that block.
+    pub fn add_extension(&self, spec_version: u32, extension: Extension) -> Result<Head, Error> {
+        self.upgrade(&Upgrade {
+            spec_version,
+            withheld: BTreeSet::new(),
+            extension: Some(extension),
+        })
+    }
+
+    fn upgrade(&self, upgrade: &Upgrade) -> Result<Head, Error> {
+        self.node.upgrade(upgrade).map_err(failed)??;
         Ok(self.best())
+    }
+
+    /// Lets the runtime's answers about a subnet say more than is stored: so many rao of alpha on a uid. Epochs and
+    /// checks go by what is stored. 0 is honest again.
+    pub fn misstate_stake(&self, netuid: u16, uid: u16, rao: u64) -> Result<(), Error> {
+        self.cheat(|| cheats::misstate_stake(netuid, uid, rao))
     }
 
     /// Keeps the states of so many blocks behind the finalized one, from now on; 256 unless set.

@@ -11,6 +11,7 @@ use sp_core::crypto::{DEV_PHRASE, ExposeSecret as _, SecretUri, Ss58Codec as _};
 use sp_core::{Pair as _, sr25519};
 
 use crate::runtime::AccountId;
+pub use crate::runtime::fees::Fees;
 
 /// The development network.
 const DEFAULT: &str = include_str!("../genesis.toml");
@@ -31,6 +32,8 @@ pub struct Genesis {
     pub stake_threshold: u64,
     /// Whether epochs run by themselves. If not, permits and what epochs write stay as they are set.
     pub epochs: bool,
+    /// What calls cost.
+    pub fees: Fees,
     pub accounts: Vec<Account>,
     pub subnets: Vec<Subnet>,
     /// Uids of a subnet are given in this order.
@@ -211,6 +214,8 @@ struct GenesisFile {
     #[serde(default)]
     epochs: bool,
     #[serde(default)]
+    fees: Fees,
+    #[serde(default)]
     accounts: Vec<AccountEntry>,
     #[serde(default)]
     subnets: Vec<SubnetEntry>,
@@ -282,6 +287,7 @@ impl GenesisFile {
             tao_weight: self.tao_weight,
             stake_threshold: self.stake_threshold,
             epochs: self.epochs,
+            fees: self.fees,
             accounts: accounts.collect::<Result<_, GenesisError>>()?,
             subnets: subnets.collect::<Result<_, GenesisError>>()?,
             neurons: neurons.collect::<Result<_, GenesisError>>()?,

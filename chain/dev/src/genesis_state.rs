@@ -6,10 +6,12 @@ use sp_state_machine::BasicExternalities;
 
 use crate::genesis::Genesis;
 use crate::runtime::pallet::{
-    NetworksAdded, SubnetworkN, SubtokenEnabled, TaoWeight, TotalNetworks, ValidatorPermit,
+    Delegates, NetworksAdded, Owner, SubnetworkN, SubtokenEnabled, TaoWeight, TotalHotkeyAlpha,
+    TotalNetworks, ValidatorPermit,
 };
 use crate::runtime::{
-    AccountId, BalancesConfig, Runtime, RuntimeGenesisConfig, SudoConfig, cheats, registration, upgrade,
+    AccountId, BalancesConfig, Runtime, RuntimeGenesisConfig, SudoConfig, cheats, fees, registration, shares,
+    staking, upgrade,
 };
 
 /// Holds the hash of the metadata, so that a chain with another runtime has another genesis hash: clients keep
@@ -57,6 +59,7 @@ impl Genesis {
         TaoWeight::<Runtime>::put(self.tao_weight);
         cheats::set_stake_threshold(self.stake_threshold);
         cheats::set_epochs(self.epochs);
+        fees::set(self.fees);
         // Root is a subnet without neurons here.
         NetworksAdded::<Runtime>::insert(0, true);
         SubtokenEnabled::<Runtime>::insert(0, true);
@@ -88,10 +91,27 @@ impl Genesis {
         registration::append_all(netuid, &keys);
         let permits: Vec<bool> = neurons.iter().map(|neuron| neuron.validator_permit).collect();
         ValidatorPermit::<Runtime>::insert(netuid, permits);
+        let mut staked = [(netuid, 0u64, 0u64), (0, 0, 0)];
         for (neuron, (hotkey, _)) in neurons.iter().zip(&keys) {
-            let written = cheats::set_stake(netuid, hotkey, neuron.alpha, neuron.root)
-                .and_then(|()| cheats::set_axon(netuid, hotkey, neuron.axon));
-            written.expect("a checked genesis names known subnets and no hotkey twice");
+            for ((netuid, before, after), rao) in staked.iter_mut().zip([neuron.alpha, neuron.root]) {
+                let held = TotalHotkeyAlpha::<Runtime>::get(hotkey, *netuid);
+                if held != rao {
+                    shares::set(hotkey, Some(&Owner::<Runtime>::get(hotkey)), *netuid, rao);
+                    *before = before.saturating_add(held);
+                    *after = after.saturating_add(rao);
+                }
+            }
+            if neuron.root > 0 {
+                // Who has stake on root was registered there, and is a delegate since.
+                Delegates::<Runtime>::insert(hotkey, Delegates::<Runtime>::get(hotkey));
+            }
+            if neuron.axon.is_some() {
+                let written = cheats::set_axon(netuid, hotkey, neuron.axon);
+                written.expect("it was registered above");
+            }
+        }
+        for (netuid, before, after) in staked {
+            staking::adjusted(netuid, before, after);
         }
     }
 }

@@ -20,9 +20,10 @@ mod tree;
 
 pub use controls::Controls;
 pub use devchain::{DevChain, Error, Head, Options, spawn};
-pub use genesis::{Account, Genesis, GenesisError, Neuron, Subnet, public_key};
+pub use genesis::{Account, Fees, Genesis, GenesisError, Neuron, Subnet, public_key};
 pub use node::UpgradeError;
 pub use rpc::{Proofs, Refusal};
 pub use runtime::SPEC_VERSION;
 pub use runtime::cheats::CheatError;
+pub use runtime::upgrade::Extension;
 pub use saved::SavedError;

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 
 use crate::genesis::Genesis;
 use crate::making::{self, BuildError};
-use crate::pool::{Pool, Pooled};
+use crate::pool::{Pool, Pooled, TooLow};
 use crate::runtime::cheats::CheatError;
 use crate::runtime::upgrade::{self, Upgrade};
 use crate::runtime::{AccountId, BlockNumber, Header, UncheckedExtrinsic};
@@ -35,6 +35,8 @@ pub(crate) enum TransactionState {
         block: H256,
         is_final: bool,
     },
+    /// Another one with its nonce took its place.
+    Usurped(H256),
     /// It will never be included.
     Gone,
 }
@@ -48,6 +50,8 @@ pub(crate) enum SubmitError {
     Known(H256),
     #[error("{0:?}")]
     Invalid(TransactionValidityError),
+    #[error("one with the same nonce waits with a priority of {}, this has {}", .0.waiting, .0.offered)]
+    TooLow(TooLow),
     #[error("the transaction could not be checked")]
     Check(#[from] StateError),
 }
@@ -190,6 +194,8 @@ impl Node {
             }
         } else if chain.pool.waits(hash) {
             TransactionState::Pending
+        } else if let Some(usurper) = chain.pool.usurper_of(hash) {
+            TransactionState::Usurped(usurper)
         } else {
             TransactionState::Gone
         }
@@ -210,8 +216,15 @@ impl Node {
         let answer = state.call("TaggedTransactionQueue_validate_transaction", &arguments)?;
         let validity = TransactionValidity::decode(&mut answer.as_slice())
             .expect("the answer is encoded by the same runtime");
-        validity.map_err(SubmitError::Invalid)?;
-        chain.pool.waiting.push(Pooled { hash, bytes });
+        let priority = validity.map_err(SubmitError::Invalid)?.priority;
+        let pooled = Pooled {
+            hash,
+            bytes,
+            priority,
+        };
+        chain.pool.add(pooled).map_err(SubmitError::TooLow)?;
+        // Whoever watches one that lost its place is told.
+        self.news.send_replace(());
         Ok(hash)
     }
 

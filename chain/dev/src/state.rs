@@ -7,13 +7,16 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use foldhash::fast::RandomState;
+use hash_db::{AsHashDB, HashDB, Hasher as _, Prefix};
 use sp_core::H256;
-use sp_core::storage::{ChildInfo, StateVersion, Storage};
+use sp_core::storage::{StateVersion, Storage};
 use sp_runtime::traits::BlakeTwo256;
 use sp_state_machine::{
     Backend as _, BackendTransaction, DBValue, DefaultError, Ext, IterArgs, LayoutV1, OverlayedChanges,
     TrieBackend, TrieBackendBuilder, TrieBackendStorage,
 };
+use sp_trie::TrieConfiguration as _;
 
 use crate::runtime::upgrade;
 
@@ -28,7 +31,9 @@ const EMPTY_NODE: &[u8] = &[0];
 
 /// Trie nodes by prefixed hash, shared by all blocks.
 #[derive(Clone, Default)]
-pub(crate) struct Nodes(Arc<RwLock<HashMap<Arc<[u8]>, Node>>>);
+pub(crate) struct Nodes(Arc<RwLock<Table>>);
+
+type Table = HashMap<Arc<[u8]>, Node, RandomState>;
 
 struct Node {
     bytes: DBValue,
@@ -46,18 +51,9 @@ pub(crate) struct Difference {
 impl Nodes {
     /// Stores a genesis and gives its root.
     pub(crate) fn genesis(&self, storage: &Storage) -> H256 {
-        let empty =
-            TrieBackendBuilder::new(self.clone(), sp_trie::empty_trie_root::<LayoutV1<BlakeTwo256>>());
-        let top = storage
-            .top
-            .iter()
-            .map(|(key, value)| (key.as_slice(), Some(value.as_slice())));
-        let children: [(&ChildInfo, std::iter::Empty<_>); 0] = [];
-        let (root, nodes) = empty
-            .build()
-            .full_storage_root(top, children.into_iter(), STATE_VERSION);
-        self.commit(nodes);
-        root
+        let mut nodes = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        // From the leaves up, each node once; the keys are in order.
+        LayoutV1::<BlakeTwo256>::trie_build(&mut Building(&mut nodes), &storage.top)
     }
 
     /// Stores what a block added. What it removed stays until the block's [`Difference`] is settled.
@@ -110,6 +106,48 @@ impl Nodes {
         State {
             backend: TrieBackendBuilder::new(self.clone(), root).build(),
         }
+    }
+}
+
+/// Takes the nodes of a trie that is made at once, without a table between.
+struct Building<'a>(&'a mut Table);
+
+impl HashDB<BlakeTwo256, DBValue> for Building<'_> {
+    fn get(&self, hash: &H256, prefix: Prefix<'_>) -> Option<DBValue> {
+        let key = sp_trie::prefixed_key::<BlakeTwo256>(hash, prefix);
+        self.0.get(key.as_slice()).map(|node| node.bytes.clone())
+    }
+
+    fn contains(&self, hash: &H256, prefix: Prefix<'_>) -> bool {
+        self.get(hash, prefix).is_some()
+    }
+
+    fn insert(&mut self, prefix: Prefix<'_>, value: &[u8]) -> H256 {
+        let hash = BlakeTwo256::hash(value);
+        self.emplace(hash, prefix, value.to_vec());
+        hash
+    }
+
+    fn emplace(&mut self, hash: H256, prefix: Prefix<'_>, bytes: DBValue) {
+        if bytes != EMPTY_NODE {
+            let key = sp_trie::prefixed_key::<BlakeTwo256>(&hash, prefix);
+            self.0.insert(key.into(), Node { bytes, holders: 1 });
+        }
+    }
+
+    fn remove(&mut self, hash: &H256, prefix: Prefix<'_>) {
+        let key = sp_trie::prefixed_key::<BlakeTwo256>(hash, prefix);
+        self.0.remove(key.as_slice());
+    }
+}
+
+impl AsHashDB<BlakeTwo256, DBValue> for Building<'_> {
+    fn as_hash_db(&self) -> &dyn HashDB<BlakeTwo256, DBValue> {
+        self
+    }
+
+    fn as_hash_db_mut<'a>(&'a mut self) -> &'a mut (dyn HashDB<BlakeTwo256, DBValue> + 'a) {
+        self
     }
 }
 
@@ -210,5 +248,35 @@ impl State {
             .drain_storage_changes(&self.backend, STATE_VERSION)
             .map_err(StateError::Unreadable)?;
         Ok((changes.transaction_storage_root, changes.transaction))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A trie that is made at once is the one that insertions make, long values and all.
+    #[test]
+    fn a_genesis_is_the_trie_of_its_values() {
+        let mut storage = Storage::default();
+        for i in 0..2_000_u32 {
+            let key = sp_core::blake2_128(&i.to_le_bytes());
+            let length = (i % 80) as usize;
+            storage
+                .top
+                .insert(key[..=i as usize % 16].to_vec(), vec![7; length]);
+        }
+        let (once, one_by_one) = (Nodes::default(), Nodes::default());
+        let root = once.genesis(&storage);
+        let empty = one_by_one.at(sp_trie::empty_trie_root::<LayoutV1<BlakeTwo256>>());
+        let values = storage.top.iter();
+        let values = values.map(|(key, value)| (key.as_slice(), Some(value.as_slice())));
+        let (expected, nodes) = empty.backend.storage_root(values, STATE_VERSION);
+        one_by_one.commit(nodes);
+        assert_eq!((root, once.len()), (expected, one_by_one.len()));
+        assert_eq!(
+            once.at(root).pairs().unwrap(),
+            one_by_one.at(expected).pairs().unwrap()
+        );
     }
 }

@@ -33,6 +33,11 @@ fn runtimes_of_a_year_have_all_that_is_read() {
         assert!(report.is_ok(), "{report}");
         let expected: &[&str] = if spec == 365 {
             &[
+                "MISSING  SubtensorModule.SubnetEpochIndex (the epoch of a commit is unknown)",
+                "MISSING  SubtensorModule.LastEpochBlock (the time at which timelocked weights are opened is reckoned \
+                 too late or too early)",
+                "MISSING  SubtensorModule.PendingEpochAt (the time at which timelocked weights are opened is reckoned \
+                 too late or too early)",
                 "MISSING  SubnetInfoRuntimeApi.get_subnet_hyperparams_v3 (hyperparameters by version 2, with fewer names)",
             ]
         } else {
@@ -69,6 +74,111 @@ fn each_item_that_goes_is_missed_by_name() {
             );
         }
     }
+}
+
+/// What writing needs goes by name too, and a snapshot is read all the same.
+#[test]
+fn each_item_of_writing_that_goes_is_missed_by_name() {
+    let surface = Surface::bundled();
+    for spec in SPECS {
+        let mut gone = Vec::new();
+        for item in &surface.constant {
+            // Without its version metadata cannot be read at all.
+            if item.constant != "Version" {
+                let without = fixture(spec).without_constant(&item.constant);
+                gone.push((
+                    without,
+                    format!("{}.{}", item.pallet, item.constant),
+                    &item.without,
+                ));
+            }
+        }
+        for item in &surface.call {
+            let without = fixture(spec).without_variant(&item.pallet, &item.call);
+            gone.push((without, format!("{}.{}", item.pallet, item.call), &item.without));
+        }
+        for item in &surface.event {
+            let without = fixture(spec).without_variant(&item.pallet, &item.event);
+            gone.push((without, format!("{}.{}", item.pallet, item.event), &item.without));
+        }
+        for item in &surface.error {
+            for error in &item.errors {
+                let without = fixture(spec).without_variant(&item.pallet, error);
+                gone.push((without, format!("{}.{error}", item.pallet), &item.without));
+            }
+        }
+        for item in &surface.extension {
+            let without = fixture(spec).without_extension(&item.extension);
+            gone.push((without, item.extension.clone(), &item.without));
+        }
+        for (metadata, name, lost) in gone {
+            let report = check(&metadata);
+            assert!(
+                problems(&report).contains(&format!("MISSING  {name} ({lost})")),
+                "{report}"
+            );
+            assert!(report.is_ok(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_call_that_asks_for_something_else_is_changed() {
+    let mut metadata = fixture(461);
+    let word = metadata.primitive(TypeDefPrimitive::U32);
+    let call = metadata.variants("Call").iter_mut();
+    let call = call.into_iter().find(|call| call.name == "serve_axon").unwrap();
+    call.fields.swap(0, 1);
+    assert_eq!(problems(&check(&metadata)), [""; 0], "they are given by name");
+    let call = metadata.variants("Call").iter_mut();
+    let call = call.into_iter().find(|call| call.name == "serve_axon").unwrap();
+    call.fields.push(field("colour", word));
+    let report = check(&metadata);
+    let problems = problems(&report);
+    assert_eq!(problems.len(), 1, "{report}");
+    assert!(
+        problems[0].starts_with("CHANGED  SubtensorModule.serve_axon: (colour u32, ip u128, "),
+        "{report}"
+    );
+    assert!(problems[0].ends_with("(no axon can be served)"), "{report}");
+}
+
+#[test]
+fn an_extension_that_is_unknown_must_carry_nothing() {
+    let mut metadata = fixture(461);
+    let word = metadata.primitive(TypeDefPrimitive::U32);
+    let nothing = metadata.0.extrinsic.address_ty.id;
+    let empty = metadata.clone().with_extension("CheckNothing", nothing, nothing);
+    assert_eq!(problems(&check(&empty)), [""; 0]);
+    let lost = "nothing can be written: extrinsics are signed over something unknown";
+    for (extra, implicit, found) in [
+        (word, nothing, "u32, () signed"),
+        (nothing, word, "(), u32 signed"),
+    ] {
+        let report = check(
+            &metadata
+                .clone()
+                .with_extension("ChargeSomething", extra, implicit),
+        );
+        let line = format!("CHANGED  ChargeSomething: {found} instead of (), () signed ({lost})");
+        assert_eq!(problems(&report), [line]);
+        assert!(report.is_ok());
+    }
+    // One that is known and carries something else.
+    let mut metadata = metadata.without_extension("CheckNonce");
+    let long = metadata.primitive(TypeDefPrimitive::U64);
+    let report = check(&metadata.with_extension("CheckNonce", long, nothing));
+    assert_eq!(
+        problems(&report),
+        ["CHANGED  CheckNonce: u64, () signed instead of u32, () signed (extrinsics are signed without it)"]
+    );
+    let mut metadata = fixture(461);
+    metadata.0.extrinsic.version = 5;
+    let report = check(&metadata);
+    assert_eq!(
+        problems(&report),
+        [format!("MISSING  extrinsic version 4 ({lost})")]
+    );
 }
 
 #[test]
@@ -241,6 +351,9 @@ async fn every_version_of_metadata_is_taken() {
     }
     assert_eq!(reports[1], reports[2]);
     assert!(reports.iter().all(Report::is_ok), "{}", reports[0]);
+    // The dev chain is paced as it is told, and has no Aura.
+    let lacking = ["MISSING  Aura.SlotDuration (blocks are taken to be 12 s apart)"];
+    assert_eq!(problems(&reports[2]), lacking);
     assert_eq!(reports[2].ways().first(), Some(&Way::Selective));
     // Version 14 tells nothing of runtime APIs, so of it only storage can be said to be there.
     assert_eq!(reports[0].ways(), [Way::Storage]);

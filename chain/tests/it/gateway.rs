@@ -34,6 +34,11 @@ pub(crate) enum Fault {
     Spec(u32),
     /// Answers and heads do not come, although the connection stands.
     Silent,
+    /// The connection ends with a request for this method, before it is passed on or right after.
+    CutAt {
+        method: &'static str,
+        passed_on: bool,
+    },
 }
 
 /// Stops when it is dropped.
@@ -130,6 +135,16 @@ async fn serve(mut stream: TcpStream, node: String, mut watched: watch::Receiver
                 let Message::Text(text) = message else { continue };
                 let request: Value = serde_json::from_str(&text).unwrap();
                 note(&seen, &request);
+                if let Fault::CutAt { method, passed_on } = &fault
+                    && request["method"] == *method
+                {
+                    if *passed_on {
+                        far.send(Message::Text(text)).await.unwrap();
+                        // Until the node has it, which it says at once.
+                        let _ = far.next().await;
+                    }
+                    break;
+                }
                 let passed_on = match answer(&fault, &request) {
                     Some(answer) => near.send(Message::text(answer.to_string())).await,
                     None => far.send(Message::Text(text)).await,

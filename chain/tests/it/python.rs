@@ -115,6 +115,32 @@ async fn balance_and_burn(chain: &DevChain, account: &str, at: (u32, u32)) -> (u
     (balance, read.decode().unwrap())
 }
 
+/// What a script says of a validator's stake, of which all is its owner's, and of delegates.
+fn same_stakes(snapshot: &Snapshot, uid: usize, said: &Value) {
+    let validator = &snapshot.neurons[uid];
+    assert_eq!(said["subnets"], json!([0, NETUID.0]));
+    assert_eq!(said["price"], 1.0);
+    assert_eq!(said["owner"], validator.coldkey.to_string());
+    assert_eq!(said["netuids"], json!([NETUID.0]));
+    assert_eq!(said["staked"], validator.alpha_stake.0);
+    assert_eq!(said["children"], json!([]));
+    assert_eq!(
+        said["delegated"],
+        json!([[0, validator.tao_stake.0], [NETUID.0, validator.alpha_stake.0]])
+    );
+    // Delegates are those with root stake here, and their take is the least.
+    let permitted = snapshot.neurons.iter().filter(|neuron| neuron.validator_permit);
+    let mut delegates: Vec<String> = permitted.map(|neuron| neuron.hotkey.to_string()).collect();
+    delegates.sort();
+    assert_eq!(said["delegates"], json!(delegates));
+    let [owner, take, registrations, permits] = said["delegate"].as_array().unwrap().as_slice() else {
+        panic!("{}", said["delegate"])
+    };
+    assert_eq!(owner, &said["owner"]);
+    assert!((take.as_f64().unwrap() - 0.18).abs() < 1e-4, "{take}");
+    assert_eq!((registrations, permits), (&json!([NETUID.0]), &json!([NETUID.0])));
+}
+
 /// What a script says against what is read here at the block that it names.
 async fn compare(chain: &DevChain, said: &Value) {
     let client = Client::connect(&[chain.ws_url()]).await.unwrap();
@@ -137,6 +163,8 @@ async fn compare(chain: &DevChain, said: &Value) {
     assert!(validator.last_update > 100 && validator.last_update <= u64::from(number));
     let waited = &said["waited"];
     assert!(waited[1].as_u64() > waited[0].as_u64(), "{waited}");
+
+    same_stakes(&snapshot, uid("validator"), said);
 
     let registered_at = u32::try_from(snapshot.neurons[uid("registered")].registered_at).unwrap();
     let payer = said["payer"].as_str().unwrap();

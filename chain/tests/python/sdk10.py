@@ -42,6 +42,10 @@ root = sub.query_runtime_api("SubnetInfoRuntimeApi", "get_subnet_state", [1], bl
 values = sub.get_subnet_hyperparameters(1, block=block)
 weights = dict(sub.weights(1, block=block))
 uid = sub.get_uid_for_hotkey_on_subnet(validator.hotkey.ss58_address, 1, block=block)
+cold, hot = validator.coldkeypub.ss58_address, validator.hotkey.ss58_address
+delegate = sub.get_delegate_by_hotkey(hot, block=block)
+delegates = sub.get_delegates(block=block)
+assert sub.is_hotkey_delegate(hot, block=block) and sub.get_delegate_take(hot, block=block) == delegate.take
 json.dump(
     {
         "block": info.block,
@@ -77,6 +81,15 @@ json.dump(
         "registered": graph.hotkeys.index(payer.hotkey.ss58_address),
         "validator": uid,
         "weights": weights[uid],
+        "subnets": [subnet.netuid for subnet in sub.all_subnets(block=block)],
+        "price": sub.get_subnet_price(1, block=block).tao,
+        "owner": sub.get_hotkey_owner(hot, block=block),
+        "netuids": sub.get_netuids_for_hotkey(hot, block=block),
+        "staked": sub.get_stake(cold, hot, 1, block=block).rao,
+        "children": sub.get_children(hot, 1, block=block)[1],
+        "delegates": sorted(each.hotkey_ss58 for each in delegates),
+        "delegate": [delegate.owner_ss58, delegate.take, delegate.registrations, delegate.validator_permits],
+        "delegated": sorted([each.netuid, each.stake.rao] for each in sub.get_delegated(cold, block=block)),
     },
     sys.stdout,
     default=float,

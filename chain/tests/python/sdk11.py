@@ -37,6 +37,9 @@ block = sub.finalized_block
 graph = sub.subnets.metagraph(1, block=block)
 view = sub.at(block)
 uid = graph.by_hotkey(validator.hotkey.ss58_address).uid
+cold, hot = validator.coldkey.ss58_address, validator.hotkey.ss58_address
+delegate = view.delegation.delegate(hot)
+delegates = view.delegation.delegates()
 json.dump(
     {
         "block": graph.block,
@@ -72,6 +75,15 @@ json.dump(
         "registered": graph.by_hotkey(payer.hotkey.ss58_address).uid,
         "validator": uid,
         "weights": view.query(bt.storage.SubtensorModule.Weights, [1, uid]),
+        "subnets": [subnet.netuid for subnet in view.subnets.subnets()],
+        "price": view.prices.alpha_price(1)["tao_per_alpha"],
+        "owner": view.neurons.hotkey_owner(hot),
+        "netuids": view.neurons.netuids_for_hotkey(hot),
+        "staked": view.staking.stake(cold, hot, 1).rao,
+        "children": view.delegation.children(hot, 1),
+        "delegates": sorted(each.hotkey for each in delegates),
+        "delegate": [delegate.owner, delegate.take, delegate.registrations, delegate.validator_permits],
+        "delegated": sorted([each.netuid, each.stake.rao] for each in view.delegation.delegated(cold)),
     },
     sys.stdout,
 )

@@ -154,7 +154,8 @@ async fn a_receipt_verifies_once_the_base_is_published() {
     assert!(report.is_sound(), "{report:?}");
     let open = [
         "is the server's hotkey",
-        "no evaluation is missing, and the threshold of 19660",
+        "that no evaluation is missing, the stake of those who might have judged, and the threshold of 19660",
+        "the stakes of the 3 validators that judged are the server's statement",
         "compare it with the chain",
         "who was skipped, are the server's statement",
     ];

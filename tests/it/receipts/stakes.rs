@@ -41,15 +41,14 @@ async fn candidates_are_checked_against_the_state_of_the_chain() {
     let without = check_with(&whole, &[]);
     assert!(without.is_sound(), "{without:?}");
     assert_eq!(said(&without.open, "check again with the proof of block 0"), 1);
+    let of_judges = "the stakes of the 3 validators that judged are";
+    assert_eq!(said(&without.open, of_judges), 1);
     let with = check_with(&whole, std::slice::from_ref(&stakes));
     assert!(with.is_sound(), "{with:?}");
-    assert_eq!(said(&with.holds, "are in the state of block 0"), 2, "{with:?}");
-    assert_eq!(
-        said(&with.open, "compare stakes with the chain"),
-        1,
-        "the judges'"
-    );
-    assert_eq!(with.open.len(), without.open.len());
+    assert_eq!(said(&with.holds, "are in the state of block 0"), 3, "{with:?}");
+    assert_eq!(said(&with.holds, of_judges), 1, "{with:?}");
+    assert_eq!(said(&with.open, "compare stakes with the chain"), 0);
+    assert_eq!(with.open.len(), without.open.len() - 1, "the judges'");
 
     // What only the state of the chain tells: the server signed all of it.
     let truth = Forgery::of(&whole);
@@ -68,7 +67,22 @@ async fn candidates_are_checked_against_the_state_of_the_chain() {
             "{report:?}"
         );
     }
-    // A proof of another block proves nothing here.
+    // Of judges it tells that they have other stakes at this block: they are of one that is not named.
+    let lying = truth.with(|it| {
+        it.settlement().evaluations[0].stake += 1;
+        it.settlement().eligible_stake += 1;
+    });
+    let report = check_with(&lying, std::slice::from_ref(&stakes));
+    assert!(report.is_sound(), "{report:?}");
+    assert_eq!(
+        said(&report.open, "that judged are in none of the proofs"),
+        1,
+        "{report:?}"
+    );
+    assert_eq!(said(&report.holds, of_judges), 0);
+    // A proof of another block proves nothing here, once stakes have changed.
+    let judge = truth.clone().settlement().evaluations[0].hotkey;
+    world.chain.set_stake(1, judge.0, 1, 1).unwrap();
     for _ in 0..3 {
         world.next_snapshot().await;
     }
@@ -77,6 +91,70 @@ async fn candidates_are_checked_against_the_state_of_the_chain() {
     let report = check_with(&whole, &[later]);
     assert!(report.is_sound(), "{report:?}");
     assert_eq!(said(&report.open, "was of no use"), 1);
+    assert_eq!(said(&report.open, "that judged are in none of the proofs"), 1);
     assert_eq!(said(&report.holds, "are in the state of block"), 0);
+    world.end().await;
+}
+
+/// `violet audit verify`: its words, and how it ends.
+async fn verify_by_hand(arguments: &[&std::path::Path]) -> (Option<i32>, String, String) {
+    let mut violet = tokio::process::Command::new(env!("CARGO_BIN_EXE_violet"));
+    violet.args(["audit", "verify"]).args(&arguments[..1]);
+    for proof in &arguments[1..] {
+        violet.arg("--proof").arg(proof);
+    }
+    let output = violet.output().await.unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[tokio::test]
+async fn the_binary_checks_a_receipt_with_a_proof() {
+    let world = World::start().await;
+    proofs(&world, 1).await;
+    let (user, task) = settled(&world).await;
+    publish(&world).await;
+    let whole = receipt(&user, &task).await;
+    let url = format!("{}/api/v1/audit/bases/0/proof", world.server.url());
+    let proof = world.http.get(url).send().await.unwrap().bytes().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let [receipt, stakes] = ["receipt.json", "stakes.proof"].map(|name| folder.path().join(name));
+    std::fs::write(&receipt, whole.to_string()).unwrap();
+    std::fs::write(&stakes, &proof).unwrap();
+
+    let (code, out, err) = verify_by_hand(&[&receipt]).await;
+    assert_eq!(code, Some(0), "{out}{err}");
+    let proved = "\n  ok     the stakes of the 3 validators that judged are in the state of block 0\n";
+    assert!(!out.contains(proved), "{out}");
+    let (code, out, err) = verify_by_hand(&[&receipt, &stakes]).await;
+    assert_eq!(code, Some(0), "{out}{err}");
+    assert!(out.contains(proved), "{out}");
+    let candidates =
+        "  ok     the stakes, hotkeys and owners of the 5 candidates of draw 0 are in the state of block 0\n";
+    assert!(out.contains(candidates), "{out}");
+    assert!(out.lines().last().unwrap().starts_with("verified: "), "{out}");
+
+    let lying = Forgery::of(&whole).with(|it| it.change_sets(|set| set.candidates[0].stake += 1));
+    std::fs::write(&receipt, lying.to_string()).unwrap();
+    let (code, out, _) = verify_by_hand(&[&receipt, &stakes]).await;
+    assert_eq!(code, Some(1), "{out}");
+    assert!(
+        out.contains("\n  BROKEN the stakes, hotkeys and owners of the"),
+        "{out}"
+    );
+    assert!(out.lines().last().unwrap().starts_with("FAILED: "), "{out}");
+    // A proof that does not hold, and one that is none.
+    std::fs::write(&receipt, whole.to_string()).unwrap();
+    let mut bytes = proof.to_vec();
+    *bytes.last_mut().unwrap() ^= 1;
+    for (bytes, words) in [
+        (bytes, "the proof does not hold"),
+        (b"no".to_vec(), "not a proof of stakes"),
+    ] {
+        std::fs::write(&stakes, bytes).unwrap();
+        let (code, _, err) = verify_by_hand(&[&receipt, &stakes]).await;
+        assert_eq!(code, Some(1));
+        assert!(err.contains(words) && err.contains("stakes.proof"), "{err}");
+    }
     world.end().await;
 }

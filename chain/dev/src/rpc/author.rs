@@ -58,7 +58,7 @@ async fn submit_and_watch(
         let state = node.transaction(hash);
         let holder = match &state {
             TransactionState::Included { block, .. } => Some(*block),
-            TransactionState::Pending | TransactionState::Gone => None,
+            TransactionState::Pending | TransactionState::Usurped(_) | TransactionState::Gone => None,
         };
         if told != holder {
             if let Some(block) = told {
@@ -77,6 +77,7 @@ async fn submit_and_watch(
             } => {
                 return tell(&sink, json!({ "finalized": block })).await;
             }
+            TransactionState::Usurped(by) => return tell(&sink, json!({ "usurped": by })).await,
             TransactionState::Gone => return tell(&sink, json!("invalid")).await,
         }
         tokio::select! {
@@ -131,6 +132,16 @@ impl From<SubmitError> for ErrorObjectOwned {
                 let reason: &'static str = reason.into();
                 Self::owned(1011, "Unknown Transaction Validity", Some(reason))
             }
+            SubmitError::TooLow(priority) => Self::owned(
+                1014,
+                format!(
+                    "Priority is too low: ({} vs {})",
+                    priority.waiting, priority.offered
+                ),
+                Some(
+                    "The transaction has too low priority to replace another transaction already in the pool.",
+                ),
+            ),
             SubmitError::Check(error) => Self::from(error),
         }
     }

@@ -60,6 +60,12 @@ const CHEATS: &[(&str, Cheat)] = &[
             controls.upgrade_runtime(spec_version, withheld.unwrap_or_default())?,
         ))
     }),
+    // [specVersion, "empty" | "data"]
+    ("dev_addExtension", |controls, arguments| {
+        Ok(shown(
+            controls.add_extension(arguments.next()?, arguments.next()?)?,
+        ))
+    }),
     // [kept]
     ("dev_pruneStates", |controls, arguments| {
         controls.prune_states(arguments.next()?);
@@ -106,6 +112,11 @@ const CHEATS: &[(&str, Cheat)] = &[
         controls.set_stake(netuid, hotkey, arguments.next()?, arguments.next()?)?;
         Ok(Value::Null)
     }),
+    // [netuid, uid, rao]
+    ("dev_misstateStake", |controls, arguments| {
+        controls.misstate_stake(arguments.next()?, arguments.next()?, arguments.next()?)?;
+        Ok(Value::Null)
+    }),
     // [netuid, uid, permit]
     ("dev_setPermit", |controls, arguments| {
         controls.set_permit(arguments.next()?, arguments.next()?, arguments.next()?)?;
@@ -140,6 +151,11 @@ const CHEATS: &[(&str, Cheat)] = &[
     // [netuid, commitReveal, rateLimit]
     ("dev_setWeightRules", |controls, arguments| {
         controls.set_weight_rules(arguments.next()?, arguments.next()?, arguments.next()?)?;
+        Ok(Value::Null)
+    }),
+    // ["none" | "real"]
+    ("dev_setFees", |controls, arguments| {
+        controls.set_fees(arguments.next()?)?;
         Ok(Value::Null)
     }),
     // [round, signature]

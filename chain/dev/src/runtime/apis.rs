@@ -1,6 +1,7 @@
 //! What subtensor answers on being called: its own runtime APIs, as far as this chain has them.
 
 use super::AccountId;
+use super::delegates::{DelegateInfo, Delegated};
 use super::hyperparameters::{HyperparamEntry, SubnetHyperparams, SubnetHyperparamsV2};
 use super::metagraph::{Metagraph, SelectiveMetagraph};
 use super::neurons::{NeuronInfo, NeuronInfoLite};
@@ -72,6 +73,16 @@ sp_api::decl_runtime_apis! {
             coldkey_account: AccountId,
             netuid: u16,
         ) -> Option<StakeInfo>;
+    }
+
+    /// What subtensor tells of delegates.
+    pub trait DelegateInfoRuntimeApi {
+        /// All of them.
+        fn get_delegates() -> Vec<DelegateInfo>;
+        /// One of them.
+        fn get_delegate(delegate_account: AccountId) -> Option<DelegateInfo>;
+        /// What a coldkey has on them.
+        fn get_delegated(delegatee_account: AccountId) -> Vec<Delegated>;
     }
 
     /// What subtensor tells of prices.

@@ -4,6 +4,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use codec::{Decode as _, Encode as _};
+
 use super::pallet::{
     Axons, CommitRevealWeightsEnabled, ImmunityPeriod, Kappa, Keys, LastEpochBlock, MaxAllowedUids,
     MaxAllowedValidators, MechanismCountCurrent, MinAllowedWeights, NetworkPowRegistrationAllowed,
@@ -106,6 +108,27 @@ pub fn replace(netuid: u16, uid: u16, hotkey: &AccountId, coldkey: &AccountId) -
     }
     registration::take_over(netuid, uid, hotkey, coldkey);
     Ok(())
+}
+
+/// Holds what answers say of a stake beyond what is stored: netuid, uid and rao.
+const MISSTATED_KEY: &[u8] = b":violet:misstated";
+
+/// Lets answers about a subnet say so many rao of alpha more on a uid.
+pub fn misstate_stake(netuid: u16, uid: u16, rao: u64) -> Result<(), CheatError> {
+    known_uid(netuid, uid)?;
+    if rao == 0 {
+        sp_io::storage::clear(MISSTATED_KEY);
+    } else {
+        sp_io::storage::set(MISSTATED_KEY, &(netuid, uid, rao).encode());
+    }
+    Ok(())
+}
+
+/// The uid of a subnet of which answers say more, and how much.
+pub fn misstated(netuid: u16) -> Option<(u16, u64)> {
+    let stored = sp_io::storage::get(MISSTATED_KEY)?;
+    let (of, uid, rao) = <(u16, u16, u64)>::decode(&mut &*stored).ok()?;
+    (of == netuid).then_some((uid, rao))
 }
 
 /// Sets what is staked on a hotkey, registered or not, in rao.

@@ -107,6 +107,12 @@ mod errors {
         /// The last call of the kind is too recent.
         #[codec(index = 64)]
         TxRateLimitExceeded,
+        /// Less or more than a child may keep.
+        #[codec(index = 71)]
+        InvalidChildkeyTake,
+        /// The last change of what a child keeps is too recent.
+        #[codec(index = 72)]
+        TxChildkeyTakeRateLimitExceeded,
         /// There is no such subnet, or it has no such mechanism.
         #[codec(index = 74)]
         MechanismDoesNotExist,

@@ -24,7 +24,7 @@ use super::pallet::{
 use super::stake::{self, Stake};
 use super::types::{AxonInfo, ChainIdentityV2, Commitment, FixedI128, SubnetIdentityV3};
 use super::weights::netuid_index;
-use super::{AccountId, Runtime, SubtensorModule, commitments, subnets};
+use super::{AccountId, Runtime, SubtensorModule, cheats, commitments, subnets};
 
 /// The chain's getter says so whatever is stored.
 pub const MAX_WEIGHTS_LIMIT: u16 = u16::MAX;
@@ -252,8 +252,16 @@ impl Graph {
     }
 
     fn stakes(&self) -> &[Stake] {
-        self.stakes
-            .get_or_init(|| self.each(|hotkey| stake::of(self.netuid, hotkey)))
+        self.stakes.get_or_init(|| {
+            let mut stakes = self.each(|hotkey| stake::of(self.netuid, hotkey));
+            if let Some((uid, rao)) = cheats::misstated(self.netuid)
+                && let Some(stake) = stakes.get_mut(usize::from(uid))
+            {
+                stake.alpha = stake.alpha.saturating_add(rao);
+                stake.total = stake.total.saturating_add(rao);
+            }
+            stakes
+        })
     }
 
     pub fn stake(&self, part: impl Fn(&Stake) -> u64) -> Vec<Compact<u64>> {

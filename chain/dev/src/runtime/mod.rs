@@ -10,13 +10,17 @@
 
 pub(crate) mod apis;
 pub(crate) mod cheats;
+pub(crate) mod childkey_take;
 pub(crate) mod children;
 pub(crate) mod commitments;
+pub(crate) mod delegates;
 pub(crate) mod drand;
 pub(crate) mod epoch;
 mod errors;
+pub(crate) mod fees;
 pub(crate) mod hyperparameters;
 pub(crate) mod metagraph;
+mod neuron_items;
 pub(crate) mod neurons;
 pub(crate) mod pallet;
 pub(crate) mod payout;
@@ -39,17 +43,19 @@ pub(crate) mod yuma;
 use std::borrow::Cow;
 
 use frame_support::traits::{ConstU8, ConstU16, ConstU32, ConstU64, Everything};
-use frame_support::weights::{NoFee, Weight};
+use frame_support::weights::Weight;
+use frame_support::weights::constants::RocksDbWeight;
 use frame_support::{construct_runtime, derive_impl, parameter_types};
 use sp_api::impl_runtime_apis;
 use sp_core::OpaqueMetadata;
-use sp_runtime::traits::{BlakeTwo256, Block as BlockT};
+use sp_runtime::traits::{BlakeTwo256, Block as BlockT, One};
 use sp_runtime::transaction_validity::{TransactionSource, TransactionValidity};
 use sp_runtime::{
     ApplyExtrinsicResult, ExtrinsicInclusionMode, MultiAddress, MultiSignature, Perbill, generic,
 };
 use sp_version::RuntimeVersion;
 
+use delegates::{DelegateInfo, Delegated};
 use hyperparameters::{HyperparamEntry, SubnetHyperparams, SubnetHyperparamsV2};
 use metagraph::{Metagraph, SelectiveMetagraph};
 use neurons::{NeuronInfo, NeuronInfoLite};
@@ -134,6 +140,8 @@ impl frame_system::Config for Runtime {
     type BlockHashCount = ConstU32<2400>;
     type BlockLength = BlockLength;
     type BlockWeights = BlockWeights;
+    type DbWeight = RocksDbWeight;
+    type ExtensionsWeightInfo = fees::Extensions;
     type Hash = Hash;
     type Lookup = sp_runtime::traits::AccountIdLookup<AccountId, ()>;
     type MaxConsumers = ConstU32<16>;
@@ -160,14 +168,18 @@ impl pallet_balances::Config for Runtime {
     type RuntimeEvent = RuntimeEvent;
 }
 
+parameter_types! {
+    pub FeeMultiplier: pallet_transaction_payment::Multiplier = One::one();
+}
+
 impl pallet_transaction_payment::Config for Runtime {
-    type FeeMultiplierUpdate = ();
-    type LengthToFee = NoFee<Balance>;
-    type OnChargeTransaction = pallet_transaction_payment::FungibleAdapter<Balances, ()>;
+    type FeeMultiplierUpdate = pallet_transaction_payment::ConstFeeMultiplier<FeeMultiplier>;
+    type LengthToFee = fees::ByLength;
+    type OnChargeTransaction = fees::Charge;
     type OperationalFeeMultiplier = ConstU8<5>;
     type RuntimeEvent = RuntimeEvent;
-    type WeightInfo = ();
-    type WeightToFee = NoFee<Balance>;
+    type WeightInfo = fees::Extensions;
+    type WeightToFee = fees::ByTime;
 }
 
 impl pallet::Config for Runtime {}
@@ -357,6 +369,18 @@ impl_runtime_apis! {
             netuid: u16,
         ) -> Option<StakeInfo> {
             stake_info::at(&hotkey_account, &coldkey_account, netuid)
+        }
+    }
+
+    impl apis::DelegateInfoRuntimeApi<Block> for Runtime {
+        fn get_delegates() -> Vec<DelegateInfo> {
+            delegates::all()
+        }
+        fn get_delegate(delegate_account: AccountId) -> Option<DelegateInfo> {
+            delegates::one(&delegate_account)
+        }
+        fn get_delegated(delegatee_account: AccountId) -> Vec<Delegated> {
+            delegates::of(&delegatee_account)
         }
     }
 

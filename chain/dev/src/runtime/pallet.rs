@@ -15,6 +15,7 @@ pub use self::inner::*;
     reason = "what the FRAME macros write; the arguments of a call are the chain's"
 )]
 #[import_section(super::errors::errors)]
+#[import_section(super::neuron_items::neuron_items)]
 #[import_section(super::stake_items::stake_items)]
 #[import_section(super::subnet_items::subnet_items)]
 #[import_section(super::timelocked::timelocked_storage)]
@@ -35,9 +36,9 @@ mod inner {
         AxonInfo, ChainIdentityV2, EpochConsensus, PrometheusInfo, SealedWeights, SubnetIdentityV3,
         WeightCommit,
     };
-    use crate::runtime::{children, epoch, registration, serving, timelocked, weights};
+    use crate::runtime::{childkey_take, children, epoch, fees, registration, serving, timelocked, weights};
 
-    /// The time a call is reckoned to take.
+    /// The time that a call without a fee is reckoned to take.
     const CALL_TIME: u64 = 100_000_000;
 
     #[pallet::pallet]
@@ -46,6 +47,15 @@ mod inner {
 
     #[pallet::config]
     pub trait Config: frame_system::Config<AccountId = AccountId32> {}
+
+    #[pallet::extra_constants]
+    impl<T: Config> Pallet<T> {
+        /// Less than so many rao may not be moved.
+        #[pallet::constant_name(InitialMinStake)]
+        fn least_stake() -> u64 {
+            staking::LEAST
+        }
+    }
 
     /// What an owner or a hotkey is when there is none.
     #[pallet::type_value]
@@ -66,84 +76,6 @@ mod inner {
     pub fn DefaultTokenSymbol() -> Vec<u8> {
         b"\xf0\x9d\x9c\x8f".to_vec()
     }
-
-    // Neurons. A `netuid_index` is `mechanism * 4096 + netuid`, so for the first mechanism it is the netuid.
-
-    /// How many uids a subnet has.
-    #[pallet::storage]
-    pub type SubnetworkN<T> = StorageMap<_, Identity, u16, u16, ValueQuery>;
-    /// The hotkey of a uid.
-    #[pallet::storage]
-    pub type Keys<T> =
-        StorageDoubleMap<_, Identity, u16, Identity, u16, AccountId32, ValueQuery, ZeroAccount>;
-    /// The uid of a hotkey.
-    #[pallet::storage]
-    pub type Uids<T> = StorageDoubleMap<_, Identity, u16, Blake2_128Concat, AccountId32, u16, OptionQuery>;
-    /// Whether a hotkey is registered on a subnet.
-    #[pallet::storage]
-    pub type IsNetworkMember<T> =
-        StorageDoubleMap<_, Blake2_128Concat, AccountId32, Identity, u16, bool, ValueQuery>;
-    /// Whether each uid was active at the last epoch.
-    #[pallet::storage]
-    pub type Active<T> = StorageMap<_, Identity, u16, Vec<bool>, ValueQuery>;
-    /// Whether each uid may set weights on others.
-    #[pallet::storage]
-    pub type ValidatorPermit<T> = StorageMap<_, Identity, u16, Vec<bool>, ValueQuery>;
-    /// Parts of 65535.
-    #[pallet::storage]
-    pub type ValidatorTrust<T> = StorageMap<_, Identity, u16, Vec<u16>, ValueQuery>;
-    /// Parts of 65535.
-    #[pallet::storage]
-    pub type Consensus<T> = StorageMap<_, Identity, u16, Vec<u16>, ValueQuery>;
-    /// Parts of 65535.
-    #[pallet::storage]
-    pub type Dividends<T> = StorageMap<_, Identity, u16, Vec<u16>, ValueQuery>;
-    /// Parts of 65535, by `netuid_index`.
-    #[pallet::storage]
-    pub type Incentive<T> = StorageMap<_, Identity, u16, Vec<u16>, ValueQuery>;
-    /// The block each uid last set weights or was registered at, by `netuid_index`.
-    #[pallet::storage]
-    pub type LastUpdate<T> = StorageMap<_, Identity, u16, Vec<u64>, ValueQuery>;
-    /// Alpha rao per epoch.
-    #[pallet::storage]
-    pub type Emission<T> = StorageMap<_, Identity, u16, Vec<u64>, ValueQuery>;
-    /// The block a uid was taken at.
-    #[pallet::storage]
-    pub type BlockAtRegistration<T> = StorageDoubleMap<_, Identity, u16, Identity, u16, u64, ValueQuery>;
-    /// Where a hotkey serves.
-    #[pallet::storage]
-    pub type Axons<T> =
-        StorageDoubleMap<_, Identity, u16, Blake2_128Concat, AccountId32, AxonInfo, OptionQuery>;
-    /// The coldkey of a hotkey.
-    #[pallet::storage]
-    pub type Owner<T> = StorageMap<_, Blake2_128Concat, AccountId32, AccountId32, ValueQuery, ZeroAccount>;
-    /// The hotkeys of a coldkey.
-    #[pallet::storage]
-    pub type OwnedHotkeys<T> = StorageMap<_, Blake2_128Concat, AccountId32, Vec<AccountId32>, ValueQuery>;
-    /// The weights a uid set, by `netuid_index`.
-    #[pallet::storage]
-    pub type Weights<T> = StorageDoubleMap<_, Identity, u16, Identity, u16, Vec<(u16, u16)>, ValueQuery>;
-
-    /// The bonds of a uid, by `netuid_index`: parts of 65535.
-    #[pallet::storage]
-    pub type Bonds<T> = StorageDoubleMap<_, Identity, u16, Identity, u16, Vec<(u16, u16)>, ValueQuery>;
-    /// The part of all stake that the last epoch counted for each uid, of 65535.
-    #[pallet::storage]
-    pub type StakeWeight<T> = StorageMap<_, Identity, u16, Vec<u16>, ValueQuery>;
-    /// `Consensus` of one mechanism, by `netuid_index`.
-    #[pallet::storage]
-    pub type ConsensusByMechanism<T> = StorageMap<_, Identity, u16, Vec<u16>, ValueQuery>;
-    /// Commits not yet revealed, by `netuid_index`, the oldest first.
-    #[pallet::storage]
-    pub type WeightCommits<T> = StorageDoubleMap<
-        _,
-        Twox64Concat,
-        u16,
-        Twox64Concat,
-        AccountId32,
-        VecDeque<WeightCommit>,
-        OptionQuery,
-    >;
 
     // The indices are those of the chain, which has many more of each.
 
@@ -168,6 +100,9 @@ mod inner {
         /// A hotkey said where it serves on a subnet.
         #[codec(index = 29)]
         AxonServed(u16, T::AccountId),
+        /// A child keeps this part of 65535 of what it earns for its parents.
+        #[codec(index = 49)]
+        ChildKeyTakeSet(T::AccountId, u16),
         /// A hotkey will have these children, from an epoch after the block on.
         #[codec(index = 76)]
         SetChildrenScheduled(T::AccountId, u16, u64, Vec<(u64, T::AccountId)>),
@@ -195,6 +130,14 @@ mod inner {
         /// What an epoch gave miners of a `netuid_index`, by uid.
         #[codec(index = 111)]
         IncentiveAlphaEmittedToMiners { netuid: u16, emissions: Vec<u64> },
+        /// A fee was paid with stake.
+        #[codec(index = 128)]
+        TransactionFeePaidWithAlpha {
+            who: T::AccountId,
+            netuid: u16,
+            alpha_fee: u64,
+            tao_amount: u64,
+        },
         /// An epoch was put off because too many were due.
         #[codec(index = 137)]
         EpochDeferred {
@@ -326,14 +269,14 @@ mod inner {
 
         /// Takes a uid of a subnet for a hotkey; the signing coldkey pays.
         #[pallet::call_index(7)]
-        #[pallet::weight((Weight::from_parts(CALL_TIME, 0), DispatchClass::Normal, Pays::Yes))]
+        #[pallet::weight((fees::BURNED_REGISTER, DispatchClass::Normal, Pays::Yes))]
         pub fn burned_register(origin: OriginFor<T>, netuid: u16, hotkey: T::AccountId) -> DispatchResult {
             registration::burned(&ensure_signed(origin)?, netuid, &hotkey)
         }
 
         /// Buys stake on a hotkey; the signing coldkey pays rao.
         #[pallet::call_index(2)]
-        #[pallet::weight((Weight::from_parts(CALL_TIME, 0), DispatchClass::Normal, Pays::Yes))]
+        #[pallet::weight((fees::ADD_STAKE, DispatchClass::Normal, Pays::Yes))]
         pub fn add_stake(
             origin: OriginFor<T>,
             hotkey: T::AccountId,
@@ -345,7 +288,7 @@ mod inner {
 
         /// Sells the signing coldkey's stake on a hotkey.
         #[pallet::call_index(3)]
-        #[pallet::weight((Weight::from_parts(CALL_TIME, 0), DispatchClass::Normal, Pays::Yes))]
+        #[pallet::weight((fees::REMOVE_STAKE, DispatchClass::Normal, Pays::Yes))]
         pub fn remove_stake(
             origin: OriginFor<T>,
             hotkey: T::AccountId,
@@ -357,7 +300,7 @@ mod inner {
 
         /// Moves the signing coldkey's stake to another hotkey.
         #[pallet::call_index(85)]
-        #[pallet::weight((Weight::from_parts(CALL_TIME, 0), DispatchClass::Normal, Pays::Yes))]
+        #[pallet::weight((fees::MOVE_STAKE, DispatchClass::Normal, Pays::Yes))]
         pub fn move_stake(
             origin: OriginFor<T>,
             origin_hotkey: T::AccountId,
@@ -382,7 +325,7 @@ mod inner {
 
         /// Gives the signing coldkey's stake to another coldkey.
         #[pallet::call_index(86)]
-        #[pallet::weight((Weight::from_parts(CALL_TIME, 0), DispatchClass::Normal, Pays::Yes))]
+        #[pallet::weight((fees::TRANSFER_STAKE, DispatchClass::Normal, Pays::Yes))]
         pub fn transfer_stake(
             origin: OriginFor<T>,
             destination_coldkey: T::AccountId,
@@ -407,7 +350,7 @@ mod inner {
 
         /// Moves the signing coldkey's stake to another subnet.
         #[pallet::call_index(87)]
-        #[pallet::weight((Weight::from_parts(CALL_TIME, 0), DispatchClass::Normal, Pays::Yes))]
+        #[pallet::weight((fees::SWAP_STAKE, DispatchClass::Normal, Pays::Yes))]
         pub fn swap_stake(
             origin: OriginFor<T>,
             hotkey: T::AccountId,
@@ -431,7 +374,7 @@ mod inner {
 
         /// Gives parts of a hotkey's stake to children, after a cooldown.
         #[pallet::call_index(67)]
-        #[pallet::weight((Weight::from_parts(CALL_TIME, 0), DispatchClass::Normal, Pays::Yes))]
+        #[pallet::weight((fees::SET_CHILDREN, DispatchClass::Normal, Pays::Yes))]
         pub fn set_children(
             origin: OriginFor<T>,
             hotkey: T::AccountId,
@@ -439,6 +382,18 @@ mod inner {
             children: Vec<(u64, T::AccountId)>,
         ) -> DispatchResult {
             children::schedule(&ensure_signed(origin)?, &hotkey, netuid, children)
+        }
+
+        /// Sets what a hotkey keeps of the dividends of its parents on a subnet.
+        #[pallet::call_index(75)]
+        #[pallet::weight((fees::SET_CHILDKEY_TAKE, DispatchClass::Normal, Pays::Yes))]
+        pub fn set_childkey_take(
+            origin: OriginFor<T>,
+            hotkey: T::AccountId,
+            netuid: u16,
+            take: u16,
+        ) -> DispatchResult {
+            childkey_take::set(&ensure_signed(origin)?, &hotkey, netuid, take)
         }
 
         /// Sets that cooldown, in blocks.
@@ -452,7 +407,7 @@ mod inner {
 
         /// Says where the signing hotkey serves on a subnet.
         #[pallet::call_index(4)]
-        #[pallet::weight((Weight::from_parts(33_000_000, 0), DispatchClass::Normal, Pays::No))]
+        #[pallet::weight((fees::SERVE_AXON, DispatchClass::Normal, Pays::No))]
         pub fn serve_axon(
             origin: OriginFor<T>,
             netuid: u16,

@@ -9,7 +9,7 @@ use super::pallet::{
     AlphaDividendsPerSubnet, ChildKeys, Delegates, Owner, ParentKeys, PendingOwnerCut, SubnetOwner,
     SubnetOwnerHotkey, TaoWeight, TotalHotkeyAlpha, TotalHotkeySharesV2,
 };
-use super::{AccountId, Runtime, shares};
+use super::{AccountId, Runtime, childkey_take, shares};
 
 /// What an epoch found for a uid, in rao.
 pub struct Earned {
@@ -57,7 +57,8 @@ pub fn pay(netuid: u16, earned: &[Earned]) {
     }
 }
 
-/// The dividends of a hotkey by whose stake they were earned with: its own, or that of its parents.
+/// The dividends of a hotkey by whose stake they were earned with: its own, or that of its parents. Of those that others
+/// own, it keeps a part.
 fn split(netuid: u16, hotkey: &AccountId, rao: u64) -> Vec<(AccountId, u64)> {
     let parents = ParentKeys::<Runtime>::get(hotkey, netuid);
     let given = ChildKeys::<Runtime>::get(hotkey, netuid);
@@ -73,12 +74,22 @@ fn split(netuid: u16, hotkey: &AccountId, rao: u64) -> Vec<(AccountId, u64)> {
         })
         .collect();
     let whole = parts.iter().fold(own, |sum, (_, counted)| sum + counted);
+    let take = childkey_take::of(hotkey, netuid);
+    let owner = Owner::<Runtime>::get(hotkey);
     let mut shared: Vec<(AccountId, u64)> = parts
         .into_iter()
-        .map(|(parent, counted)| (parent, part(rao, counted, whole)))
+        .map(|(parent, counted)| {
+            let earned = part(rao, counted, whole);
+            let taken = if Owner::<Runtime>::get(&parent) == owner {
+                0
+            } else {
+                part(earned, u128::from(take), u128::from(u16::MAX))
+            };
+            (parent, earned - taken)
+        })
         .collect();
     let gone = shared.iter().map(|(_, rao)| rao).sum();
-    // What rounding leaves stays with the hotkey.
+    // The hotkey has what it takes, and what rounding leaves.
     shared.push((hotkey.clone(), rao.saturating_sub(gone)));
     shared
 }
@@ -105,6 +116,7 @@ mod tests {
 
     use super::*;
     use crate::genesis::{Genesis, public_key};
+    use crate::runtime::pallet::ChildkeyTake;
 
     fn account(uri: &str) -> AccountId {
         AccountId::new(public_key(uri).unwrap())
@@ -169,7 +181,18 @@ mod tests {
             TotalHotkeyAlpha::<Runtime>::insert(&parent, 0, 400);
             ParentKeys::<Runtime>::insert(&child, 1, vec![(u64::MAX / 2, parent.clone())]);
             // 100 of its own beside a hair under 300, so 299.
-            assert_eq!(split(1, &child, 399), [(parent, 299), (child, 100)]);
+            assert_eq!(
+                split(1, &child, 399),
+                [(parent.clone(), 299), (child.clone(), 100)]
+            );
+            // A tenth of what is not its owner's.
+            ChildkeyTake::<Runtime>::insert(&child, 1, 6_554);
+            assert_eq!(
+                split(1, &child, 399),
+                [(parent.clone(), 299), (child.clone(), 100)]
+            );
+            Owner::<Runtime>::insert(&parent, account("//4"));
+            assert_eq!(split(1, &child, 399), [(parent, 270), (child, 129)]);
             assert_eq!(split(1, &account("//3"), 7), [(account("//3"), 7)]);
         });
     }

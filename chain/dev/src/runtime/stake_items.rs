@@ -71,6 +71,21 @@ mod stake_items {
         (Vec<(u64, AccountId32)>, u64),
         ValueQuery,
     >;
+    /// What a hotkey keeps of the dividends of its parents on a subnet, a part of 65535.
+    #[pallet::storage]
+    pub type ChildkeyTake<T> =
+        StorageDoubleMap<_, Blake2_128Concat, AccountId32, Identity, u16, u16, ValueQuery>;
+    /// The most that it may keep.
+    #[pallet::storage]
+    pub type MaxChildkeyTake<T> = StorageValue<_, u16, ValueQuery, ConstU16<11_796>>;
+    /// Blocks until it may keep more than before.
+    #[pallet::storage]
+    pub type TxChildkeyTakeRateLimit<T> = StorageValue<_, u64, ValueQuery, ConstU64<216_000>>;
+    /// The least and the most that a delegate keeps.
+    #[pallet::storage]
+    pub type MinDelegateTake<T> = StorageValue<_, u16, ValueQuery>;
+    #[pallet::storage]
+    pub type MaxDelegateTake<T> = StorageValue<_, u16, ValueQuery, ConstU16<11_796>>;
     /// Blocks until children may hold.
     #[pallet::storage]
     pub type PendingChildKeyCooldown<T> = StorageValue<_, u64, ValueQuery, ConstU64<7_200>>;

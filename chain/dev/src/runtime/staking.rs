@@ -1,5 +1,5 @@
 //! Stake calls: what the chain checks, in its order, and how stake moves. The price is fixed: 1 TAO is 1 alpha, without
-//! a fee, as on the chain's subnets without a pool.
+//! a fee for the exchange, as on the chain's subnets without a pool.
 
 use frame_support::ensure;
 use frame_support::pallet_prelude::DispatchResult;
@@ -13,7 +13,7 @@ use super::pallet::{
 use super::{AccountId, Balances, Runtime, SubtensorModule, shares};
 
 /// Less than so many rao may not be moved.
-const LEAST: u64 = 2_000_000;
+pub const LEAST: u64 = 2_000_000;
 
 /// Rao of alpha per alpha, on every subnet.
 pub const PRICE: u64 = 1_000_000_000;
@@ -193,7 +193,8 @@ fn bought(netuid: u16, rao: u64) {
     TotalStake::<Runtime>::mutate(|tao| *tao = tao.saturating_add(rao));
 }
 
-fn sold(netuid: u16, rao: u64) {
+/// What a subnet bought back.
+pub fn sold(netuid: u16, rao: u64) {
     SubnetTAO::<Runtime>::mutate(netuid, |tao| *tao = tao.saturating_sub(rao));
     SubnetAlphaOut::<Runtime>::mutate(netuid, |alpha| *alpha = alpha.saturating_sub(rao));
     SubnetVolume::<Runtime>::mutate(netuid, |volume| *volume = volume.saturating_add(rao.into()));

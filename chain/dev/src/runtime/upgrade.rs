@@ -5,9 +5,11 @@
 use std::collections::BTreeSet;
 
 use codec::{Decode, Encode};
+use scale_info::meta_type;
+use serde::Deserialize;
 use sp_core::{Get, OpaqueMetadata};
-use sp_metadata_ir::MetadataIR;
 use sp_metadata_ir::frame_metadata::RuntimeMetadata;
+use sp_metadata_ir::{MetadataIR, TransactionExtensionMetadataIR};
 use sp_runtime::DigestItem;
 use sp_version::RuntimeVersion;
 
@@ -22,6 +24,32 @@ pub(crate) struct Upgrade {
     pub(crate) spec_version: u32,
     /// Items it no longer has: `Pallet.StorageItem`, `Pallet.Constant`, `RuntimeApi` or `RuntimeApi.method`.
     pub(crate) withheld: BTreeSet<String>,
+    /// One extension of extrinsics more than it has.
+    pub(crate) extension: Option<Extension>,
+}
+
+/// An extension of extrinsics that no client knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Encode, Decode, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Extension {
+    /// `CheckNothing`, which carries no data: extrinsics stay as they are.
+    Empty,
+    /// `ChargeSomething`, which asks for a number in the extrinsic. None can be made for such a runtime here.
+    Data,
+}
+
+impl Extension {
+    fn metadata(self) -> TransactionExtensionMetadataIR {
+        let (identifier, ty) = match self {
+            Self::Empty => ("CheckNothing", meta_type::<()>()),
+            Self::Data => ("ChargeSomething", meta_type::<u64>()),
+        };
+        TransactionExtensionMetadataIR {
+            identifier,
+            ty,
+            implicit: meta_type::<()>(),
+        }
+    }
 }
 
 impl Upgrade {
@@ -73,6 +101,8 @@ impl Upgrade {
             }
             pallet.constants.retain(|constant| kept(constant.name));
         }
+        let extensions = &mut metadata.extrinsic.extensions;
+        extensions.extend(self.extension.map(Extension::metadata));
         metadata.apis.retain(|api| !self.withheld.contains(api.name));
         for api in &mut metadata.apis {
             api.methods

@@ -5,6 +5,7 @@
 mod cheats;
 mod epochs;
 mod faults;
+mod fees;
 mod forks;
 mod genesis;
 mod methods;

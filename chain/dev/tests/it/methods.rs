@@ -246,3 +246,64 @@ async fn the_cheats_are_methods() {
         .await
         .unwrap();
 }
+
+/// Of two with the same nonce the pool keeps the one with the higher priority, and tells who watches the other.
+#[tokio::test]
+async fn a_higher_tip_takes_the_place_of_a_transaction() {
+    let chain = manual().await;
+    let (wire, client) = (connect(&chain).await, client(&chain).await);
+    let signed = async |tip: u128| {
+        let remark = subxt::dynamic::transaction("System", "remark", (vec![7u8],));
+        let params = DefaultExtrinsicParamsBuilder::new().immortal().nonce(0).tip(tip);
+        let mut tx = client.tx().await.unwrap();
+        let signed = tx
+            .create_signed(&remark, &signer("//Mallory"), params.build())
+            .await;
+        hex0x(signed.unwrap().encoded())
+    };
+    let mut watched: Subscription<Value> = wire
+        .subscribe(
+            "author_submitAndWatchExtrinsic",
+            rpc_params![signed(5).await],
+            "author_unwatchExtrinsic",
+        )
+        .await
+        .unwrap();
+    assert_eq!(watched.next().await.unwrap().unwrap(), json!("ready"));
+    let refused = wire
+        .request::<Value, _>("author_submitExtrinsic", rpc_params![signed(4).await])
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        refused.contains("1014") && refused.contains("Priority is too low"),
+        "{refused}"
+    );
+    let higher = signed(6).await;
+    let hash = ask(&wire, "author_submitExtrinsic", rpc_params![&higher]).await;
+    assert_eq!(watched.next().await.unwrap().unwrap(), json!({ "usurped": hash }));
+    assert_eq!(
+        ask(&wire, "author_pendingExtrinsics", rpc_params![]).await,
+        json!([higher])
+    );
+    chain.advance(1).unwrap();
+    let block = ask(&wire, "chain_getBlock", rpc_params![]).await;
+    assert_eq!(block["block"]["extrinsics"][1], json!(higher));
+}
+
+#[tokio::test]
+async fn answers_may_say_more_than_is_stored() {
+    let chain = manual().await;
+    let wire = connect(&chain).await;
+    let before = crate::snapshot(&wire, None).await.total_stake.unwrap();
+    ask(&wire, "dev_misstateStake", rpc_params![1, 4, 7]).await;
+    let said = crate::snapshot(&wire, None).await.total_stake.unwrap();
+    assert_eq!(said[4], before[4] + 7);
+    assert_eq!((&said[..4], &said[5..]), (&before[..4], &before[5..]));
+    ask(&wire, "dev_misstateStake", rpc_params![1, 4, 0]).await;
+    assert_eq!(crate::snapshot(&wire, None).await.total_stake.unwrap(), before);
+    let unknown = wire
+        .request::<Value, _>("dev_misstateStake", rpc_params![1, 99, 1])
+        .await;
+    assert!(unknown.unwrap_err().to_string().contains("5001"));
+}

@@ -90,3 +90,33 @@ async fn commitments_and_pulses_are_declared_as_on_the_chain() {
         [0, 1, 129, 133, 134, 136]
     );
 }
+
+/// Constants at 424 and 461, the value in hex.
+const CONSTANTS: &[(&str, &str, &str)] = &[
+    ("Balances", "ExistentialDeposit", "f401000000000000"),
+    ("Balances", "MaxLocks", "32000000"),
+    ("Balances", "MaxReserves", "32000000"),
+    ("SubtensorModule", "InitialMinStake", "80841e0000000000"),
+    ("System", "BlockHashCount", "60090000"),
+    ("System", "DbWeight", "40787d010000000000e1f50500000000"),
+    ("System", "SS58Prefix", "2a00"),
+    ("TransactionPayment", "OperationalFeeMultiplier", "05"),
+];
+
+/// The first of the weights is that of a block without anything, the second is the most of a block; then come, of each
+/// class, the weight of an extrinsic without its call and the most of it.
+const BLOCK_WEIGHTS: &str =
+    "c2a0e766000b00409452a30313ffffffffffffffff2261c91900010bb837a1555d02136666666666";
+
+#[tokio::test]
+async fn constants_are_the_chains() {
+    let metadata = metadata().await;
+    for (pallet, name, value) in CONSTANTS {
+        let pallet = metadata.pallet_by_name(pallet).unwrap();
+        let constant = pallet.constant_by_name(name).expect(name);
+        assert_eq!(hex::encode(constant.value()), *value, "{name}");
+    }
+    let system = metadata.pallet_by_name("System").unwrap();
+    let weights = hex::encode(system.constant_by_name("BlockWeights").unwrap().value());
+    assert!(weights.starts_with(BLOCK_WEIGHTS), "{weights}");
+}

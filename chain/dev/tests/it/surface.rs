@@ -86,7 +86,7 @@ const STORAGE: &[(&str, &[&str], Option<&str>)] = &[
     ("MechanismCountCurrent", &[T], Some("01")),
     ("MechanismEmissionSplit", &[T], None),
     ("TokenSymbol", &[I], Some("10f09d9c8f")),
-    // Younger than 461; its hasher is taken to be that of its neighbours.
+    // Younger than 461: so it is at 475.
     ("SubnetEpochConsensus", &[I], Some("00")),
     ("SubnetIdentitiesV3", &[B], None),
     ("SubtokenEnabled", &[I], Some("00")),
@@ -142,6 +142,12 @@ const STORAGE: &[(&str, &[&str], Option<&str>)] = &[
     ("PendingChildKeyCooldown", &[], Some("201c000000000000")),
     ("TransactionKeyLastBlock", &[B, I, I], Some("0000000000000000")),
     ("PendingOwnerCut", &[I], Some("0000000000000000")),
+    ("ChildkeyTake", &[B, I], Some("0000")),
+    ("MaxChildkeyTake", &[], Some("142e")),
+    // 216 000, as on the main network; a chain built for fast blocks has 5.
+    ("TxChildkeyTakeRateLimit", &[], Some("c04b030000000000")),
+    ("MinDelegateTake", &[], Some("0000")),
+    ("MaxDelegateTake", &[], Some("142e")),
 ];
 
 const PALLETS: &[(&str, u8)] = &[
@@ -163,6 +169,7 @@ const CALLS: &[(&str, u8)] = &[
     ("serve_axon", 4),
     ("burned_register", 7),
     ("set_children", 67),
+    ("set_childkey_take", 75),
     ("move_stake", 85),
     ("transfer_stake", 86),
     ("swap_stake", 87),
@@ -183,6 +190,7 @@ const EVENTS: &[(&str, u8)] = &[
     ("WeightsSet", 5),
     ("NeuronRegistered", 7),
     ("AxonServed", 29),
+    ("ChildKeyTakeSet", 49),
     ("SetChildrenScheduled", 76),
     ("SetChildren", 77),
     ("WeightsCommitted", 86),
@@ -192,6 +200,7 @@ const EVENTS: &[(&str, u8)] = &[
     ("TimelockedWeightsCommitted", 108),
     ("TimelockedWeightsRevealed", 109),
     ("IncentiveAlphaEmittedToMiners", 111),
+    ("TransactionFeePaidWithAlpha", 128),
     ("EpochDeferred", 137),
 ];
 
@@ -230,6 +239,8 @@ const ERRORS: &[(&str, u8)] = &[
     ("ProportionOverflow", 62),
     ("TooManyChildren", 63),
     ("TxRateLimitExceeded", 64),
+    ("InvalidChildkeyTake", 71),
+    ("TxChildkeyTakeRateLimitExceeded", 72),
     ("MechanismDoesNotExist", 74),
     ("SubnetNotExists", 76),
     ("TooManyUnrevealedCommits", 77),
@@ -275,6 +286,7 @@ const ARGUMENTS: &[(&str, &[&str])] = &[
         &["hotkey", "origin_netuid", "destination_netuid", "alpha_amount"],
     ),
     ("set_children", &["hotkey", "netuid", "children"]),
+    ("set_childkey_take", &["hotkey", "netuid", "take"]),
     ("set_weights", &["netuid", "dests", "weights", "version_key"]),
     (
         "set_mechanism_weights",

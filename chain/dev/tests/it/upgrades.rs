@@ -179,3 +179,27 @@ async fn a_runtime_only_becomes_newer_and_withholds_what_it_has() {
         .unwrap();
     assert!(api.method_by_name("get_selective_metagraph").is_none());
 }
+
+#[tokio::test]
+async fn an_upgrade_may_bring_an_extension() {
+    let chain = manual().await;
+    let wire = connect(&chain).await;
+    let listed = async |version: u32| {
+        let metadata = metadata(&wire, version, &json!(hex0x(chain.best().hash))).await;
+        let extrinsic = metadata.extrinsic();
+        let extensions = extrinsic.transaction_extensions_by_version(0).unwrap();
+        extensions
+            .map(|extension| extension.identifier().to_owned())
+            .collect::<Vec<_>>()
+    };
+    for (how, name) in [("empty", "CheckNothing"), ("data", "ChargeSomething")] {
+        let spec = SPEC_VERSION + 1 + u32::from(how == "data");
+        ask(&wire, "dev_addExtension", rpc_params![spec, how]).await;
+        for version in [14, 15, 16] {
+            assert_eq!(listed(version).await.last().unwrap(), name, "{version}");
+        }
+    }
+    let upgraded = SPEC_VERSION + 3;
+    ask(&wire, "dev_upgradeRuntime", rpc_params![upgraded]).await;
+    assert_eq!(listed(15).await.last().unwrap(), "CheckMetadataHash");
+}

@@ -6,7 +6,8 @@ use scale_info::{
     Field, Path, PortableType, Type, TypeDef, TypeDefComposite, TypeDefPrimitive, TypeDefSequence, Variant,
 };
 use subxt::ext::frame_metadata::v15::{
-    RuntimeApiMethodMetadata, RuntimeMetadataV15, StorageEntryMetadata, StorageEntryType,
+    RuntimeApiMethodMetadata, RuntimeMetadataV15, SignedExtensionMetadata, StorageEntryMetadata,
+    StorageEntryType,
 };
 use subxt::ext::frame_metadata::{META_RESERVED, RuntimeMetadata, RuntimeMetadataPrefixed};
 
@@ -45,6 +46,44 @@ impl Fixture {
             let entries = &mut pallet.storage.as_mut().unwrap().entries;
             entries.retain(|listed| listed.name != entry);
         }
+        self
+    }
+
+    pub(crate) fn without_constant(mut self, constant: &str) -> Self {
+        for pallet in &mut self.0.pallets {
+            pallet.constants.retain(|listed| listed.name != constant);
+        }
+        self
+    }
+
+    /// Without a call, an event or an error of a pallet.
+    pub(crate) fn without_variant(mut self, pallet: &str, variant: &str) -> Self {
+        let mut pallets = self.0.pallets.iter();
+        let pallet = pallets.find(|listed| listed.name == pallet).unwrap();
+        let calls = pallet.calls.as_ref().map(|calls| calls.ty.id);
+        let events = pallet.event.as_ref().map(|event| event.ty.id);
+        let errors = pallet.error.as_ref().map(|error| error.ty.id);
+        for id in [calls, events, errors].into_iter().flatten() {
+            let ty = &mut self.0.types.types[usize::try_from(id).unwrap()].ty;
+            if let TypeDef::Variant(variants) = &mut ty.type_def {
+                variants.variants.retain(|listed| listed.name != variant);
+            }
+        }
+        self
+    }
+
+    pub(crate) fn without_extension(mut self, extension: &str) -> Self {
+        let extensions = &mut self.0.extrinsic.signed_extensions;
+        extensions.retain(|listed| listed.identifier != extension);
+        self
+    }
+
+    pub(crate) fn with_extension(mut self, identifier: &str, ty: u32, additional_signed: u32) -> Self {
+        self.0.extrinsic.signed_extensions.push(SignedExtensionMetadata {
+            identifier: identifier.to_owned(),
+            ty: ty.into(),
+            additional_signed: additional_signed.into(),
+        });
         self
     }
 

@@ -7,11 +7,12 @@ use jsonrpsee::rpc_params;
 use jsonrpsee::ws_client::{WsClient, WsClientBuilder};
 use serde_json::Value;
 use tokio::task::JoinSet;
-use violet_chain::{Client, Refuser, WeightsSet, WriteError};
-use violet_devchain::DevChain;
+use violet_chain::{Client, Error, Refuser, WeightsSet, WriteError};
+use violet_devchain::{DevChain, Extension};
 
-use super::{PATIENCE, VALIDATOR, eventually, start, stored, validator, weights};
-use crate::gateway::Gateway;
+use super::{NETUID, PATIENCE, VALIDATOR, eventually, start, stored, validator, weights};
+use crate::gateway::{Fault, Gateway};
+use crate::harness::state::{remark, rival, transfer_to};
 
 const SUBMIT: &str = "author_submitAndWatchExtrinsic";
 
@@ -114,6 +115,83 @@ async fn a_connection_that_is_lost_meanwhile_costs_nothing() {
         way.chain.advance(2).unwrap();
         assert_eq!(way.nonce().await, 1, "it was included once");
     }
+}
+
+/// The request gets lost, or its answer does: which of both is not known here, and the nonce decides.
+#[tokio::test]
+async fn a_connection_that_is_cut_at_the_submission_costs_nothing() {
+    for passed_on in [false, true] {
+        let mut way = Way::new().await;
+        way.gateway.set(Fault::CutAt {
+            method: SUBMIT,
+            passed_on,
+        });
+        way.set_weights();
+        eventually("it was cut", async || way.gateway.calls(SUBMIT) > 0).await;
+        way.gateway.set(Fault::None);
+        // Sent again if it has not arrived, and once at most.
+        way.is_waiting().await;
+        way.chain.advance(1).unwrap();
+        let set = way.done().await.unwrap();
+        assert!(matches!(set, WeightsSet::Plain { .. }), "{set:?}");
+        way.chain.advance(2).unwrap();
+        assert_eq!(way.nonce().await, 1, "it was included once");
+        assert_eq!(stored(&way.client, 0, VALIDATOR).await, [(0, 65_535)]);
+    }
+}
+
+/// Somebody else with the same key was quicker, or offers the node more.
+#[tokio::test]
+async fn one_that_another_takes_the_place_of_is_signed_anew() {
+    let mut way = Way::new().await;
+    // A tip takes money.
+    rival(&way.chain, "//Alice", 0, 0, &transfer_to("//Validator1"))
+        .await
+        .unwrap();
+    way.chain.advance(1).unwrap();
+    way.set_weights();
+    way.is_waiting().await;
+    let first: Vec<String> = way.request("author_pendingExtrinsics").await;
+    rival(&way.chain, "//Validator1", 0, 1_000, &remark())
+        .await
+        .unwrap();
+    let second: Vec<String> = way.request("author_pendingExtrinsics").await;
+    assert_eq!(second.len(), 1);
+    assert_ne!(first, second, "it has the place of the other");
+    way.chain.advance(1).unwrap();
+    assert_eq!(way.nonce().await, 1);
+    assert_eq!(stored(&way.client, 0, VALIDATOR).await, []);
+    way.is_waiting().await;
+    way.chain.advance(1).unwrap();
+    let set = way.done().await.unwrap();
+    assert!(matches!(set, WeightsSet::Plain { .. }), "{set:?}");
+    assert_eq!(stored(&way.client, 0, VALIDATOR).await, [(0, 65_535)]);
+    assert_eq!(way.nonce().await, 2);
+}
+
+#[tokio::test]
+async fn an_extension_that_is_unknown_is_left_out_if_it_carries_nothing() {
+    let mut way = Way::new().await;
+    way.chain.add_extension(9_999, Extension::Empty).unwrap();
+    way.set_weights();
+    way.is_waiting().await;
+    way.chain.advance(1).unwrap();
+    way.done().await.unwrap();
+    assert_eq!(stored(&way.client, 0, VALIDATOR).await, [(0, 65_535)]);
+
+    way.chain.set_weight_rules(1, false, 0).unwrap();
+    way.chain.add_extension(10_000, Extension::Data).unwrap();
+    let sent = way.gateway.calls(SUBMIT);
+    way.set_weights();
+    let error = way.done().await.unwrap_err();
+    let WriteError::Chain(Error::Extension { name, spec_version }) = &error else {
+        panic!("{error:?}")
+    };
+    assert_eq!((name.as_str(), *spec_version), ("ChargeSomething", 10_000));
+    assert_eq!(way.gateway.calls(SUBMIT), sent, "nothing was sent");
+    // Nothing is wrong with reading.
+    let head = way.client.finalized().await.unwrap();
+    way.client.snapshot(NETUID, head).await.unwrap();
 }
 
 #[tokio::test]
