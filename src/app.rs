@@ -30,6 +30,9 @@ use crate::{
         roster::Roster,
         seeing::{Sight, Sights},
         snapshots::Snapshots,
+        standing::Standings,
+        tokens::Tokens,
+        wallets::Seal,
     },
 };
 
@@ -76,6 +79,12 @@ pub struct Parts {
     pub exhausted: Exhausted,
     /// How often everybody has asked lately.
     pub rates: Rates,
+    /// Members and sessions looked up lately.
+    pub standings: Standings,
+    /// The key of access tokens.
+    pub tokens: Tokens,
+    /// The key of wallet challenges.
+    pub wallet_seal: Seal,
     /// Group commit of submissions.
     pub accepting: Batcher<accepting::Submission, accepting::Accepted>,
     /// Group commit of answers.
@@ -143,6 +152,9 @@ impl App {
             keys: KeyCache::new(Duration::from_secs(config.identity.key_cache_seconds)),
             exhausted: Exhausted::default(),
             rates: Rates::new(config.limits),
+            standings: Standings::new(Duration::from_secs(config.accounts.standing_cache_seconds)),
+            tokens: Tokens::default(),
+            wallet_seal: Seal::default(),
             accepting,
             answering,
             evaluating,

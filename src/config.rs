@@ -10,9 +10,12 @@ use figment::{
 use serde::Deserialize;
 use violet_chain::BlockHash;
 
-use crate::domain::{TaskType, quotas::Quotas, rates::Limits, routing::Rule};
+use crate::{
+    domain::{TaskType, quotas::Quotas, rates::Limits, routing::Rule},
+    settings::{Accounts, Mail, Networks},
+};
 
-const DEFAULTS: &str = include_str!("../config/default.toml");
+pub(crate) const DEFAULTS: &str = include_str!("../config/default.toml");
 /// With fewer connections those who hold one and need another could wait for each other.
 const LEAST_CONNECTIONS: u32 = 4;
 /// Seconds that `?wait=` may ask for.
@@ -35,6 +38,8 @@ pub struct Config {
     pub routing: Routing,
     pub consensus: Consensus,
     pub storage: Storage,
+    pub accounts: Accounts,
+    pub mail: Mail,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -45,6 +50,7 @@ pub struct Server {
     pub port: u16,
     pub connections: usize,
     pub header_seconds: u64,
+    pub trusted_proxies: Networks,
     pub longest_wait_seconds: u64,
     pub poll_seconds: u64,
     pub request_seconds: u64,
@@ -193,7 +199,7 @@ impl Config {
         Self::from_figment(&Figment::from(Toml::string(DEFAULTS))).expect("the embedded defaults are valid")
     }
 
-    fn from_figment(figment: &Figment) -> Result<Self, ConfigError> {
+    pub(crate) fn from_figment(figment: &Figment) -> Result<Self, ConfigError> {
         let config: Self = figment.extract().map_err(Box::new)?;
         config.rule().validate().map_err(ConfigError::Invalid)?;
         if config.tasks.text_shortest > config.tasks.text_characters {
@@ -218,6 +224,14 @@ impl Config {
         if config.consensus.min_participation > 1_000_000 {
             return Err(ConfigError::Invalid(
                 "consensus.min_participation is above 1000000, which is all".into(),
+            ));
+        }
+        config.accounts.validate()?;
+        config.mail.validate()?;
+        let silent = config.mail.smtp_url.reveal().is_empty() && !config.mail.log_links;
+        if config.accounts.require_verified_email && silent {
+            return Err(ConfigError::Invalid(
+                "accounts.require_verified_email is set, but mail.smtp_url is empty".into(),
             ));
         }
         if config.chain.silence_seconds == 0 {

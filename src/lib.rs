@@ -7,6 +7,7 @@ pub mod error;
 pub mod blobs;
 pub mod config;
 pub mod postgres;
+pub mod settings;
 pub mod store;
 
 pub mod app;

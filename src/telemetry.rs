@@ -60,6 +60,66 @@ fn handle() -> &'static PrometheusHandle {
     })
 }
 
+/// What is counted.
+const COUNTERS: &[(&str, &str)] = &[
+    (
+        "violet_tasks_accepted_total",
+        "Tasks that this replica stored, by type",
+    ),
+    (
+        "violet_tasks_refused_total",
+        "Tasks that were beyond a quota of their organisation, by quota",
+    ),
+    (
+        "violet_requests_refused_total",
+        "Requests that were too many, by whose limit it was: key, organization, hotkey or address",
+    ),
+    ("violet_draws_total", "Draws of miners that this replica stored"),
+    ("violet_answers_total", "Answers of miners, by whether they count"),
+    (
+        "violet_evaluations_total",
+        "Evaluations of validators, by whether they count",
+    ),
+    (
+        "violet_tasks_settled_total",
+        "Tasks that this replica settled, by the state they ended in",
+    ),
+    (
+        "violet_security_events_total",
+        "Security events that this replica noted, by name and outcome",
+    ),
+    (
+        "violet_logins_held_back_total",
+        "Attempts that this replica refused because they came too soon after failures",
+    ),
+    ("violet_mails_sent_total", "Mails that the mail server took"),
+    ("violet_mails_failed_total", "Tries to send a mail that failed"),
+    (
+        "violet_neuron_changes_total",
+        "Changes of the subnet's neurons that this replica recorded, by kind",
+    ),
+    (
+        "violet_stake_proofs_total",
+        "Proofs of a snapshot's stakes, by what became of them: stored, failed, or differs from the metagraph",
+    ),
+    (
+        "violet_chain_calls_total",
+        "Requests to nodes of the chain, by JSON-RPC method",
+    ),
+    (
+        "violet_chain_reconnects_total",
+        "Connections to a node in place of one that was lost or given up",
+    ),
+    (
+        "violet_chain_failures_total",
+        "How often a node could not be reached, broke off or served another chain",
+    ),
+    (
+        "violet_chain_refusals_total",
+        "How often a node refused: HTTP 403 or 429, WebSocket 1008, JSON-RPC -32004 or -32005",
+    ),
+];
+
 /// Says what each metric is; ARCHITECTURE.md lists them.
 fn describe() {
     metrics::describe_histogram!(
@@ -67,55 +127,16 @@ fn describe() {
         Unit::Seconds,
         "Requests that were answered, by route, method and status, and how long that took"
     );
-    for (name, text) in [
-        (
-            "violet_tasks_accepted_total",
-            "Tasks that this replica stored, by type",
-        ),
-        (
-            "violet_tasks_refused_total",
-            "Tasks that were beyond a quota of their organisation, by quota",
-        ),
-        (
-            "violet_requests_refused_total",
-            "Requests that were too many, by whose limit it was: key, organization, hotkey or address",
-        ),
-        ("violet_draws_total", "Draws of miners that this replica stored"),
-        ("violet_answers_total", "Answers of miners, by whether they count"),
-        (
-            "violet_evaluations_total",
-            "Evaluations of validators, by whether they count",
-        ),
-        (
-            "violet_tasks_settled_total",
-            "Tasks that this replica settled, by the state they ended in",
-        ),
-        (
-            "violet_neuron_changes_total",
-            "Changes of the subnet's neurons that this replica recorded, by kind",
-        ),
-        (
-            "violet_stake_proofs_total",
-            "Proofs of a snapshot's stakes, by what became of them: stored, failed, or differs from the metagraph",
-        ),
-        (
-            "violet_chain_calls_total",
-            "Requests to nodes of the chain, by JSON-RPC method",
-        ),
-        (
-            "violet_chain_reconnects_total",
-            "Connections to a node in place of one that was lost or given up",
-        ),
-        (
-            "violet_chain_failures_total",
-            "How often a node could not be reached, broke off or served another chain",
-        ),
-        (
-            "violet_chain_refusals_total",
-            "How often a node refused: HTTP 403 or 429, WebSocket 1008, JSON-RPC -32004 or -32005",
-        ),
+    for (name, text) in COUNTERS {
+        metrics::describe_counter!(*name, Unit::Count, *text);
+    }
+    // There from the start: what never happened is 0 and not unknown.
+    for name in [
+        "violet_logins_held_back_total",
+        "violet_mails_sent_total",
+        "violet_mails_failed_total",
     ] {
-        metrics::describe_counter!(name, Unit::Count, text);
+        metrics::counter!(name).increment(0);
     }
     for (name, text) in [
         ("violet_tasks_open", "Tasks that have not ended"),

@@ -8,7 +8,7 @@ use std::{
 use clap::{Args, Subcommand};
 use violet_chain::{ProvedStakes, StakeProof};
 
-use super::{Failure, counted, print, prove::VerifyStake};
+use super::{Failure, counted, print, prove::VerifyStake, security_events::SecurityEvents};
 use crate::{
     error::Causes,
     verify::{self, Outcome, Receipt, Report},
@@ -24,13 +24,16 @@ pub(crate) enum Audit {
     Verify(Verify),
     /// Check a proof of stakes and print them. Ends with 0 when it holds, 1 when it does not.
     VerifyStake(VerifyStake),
+    /// Print the security events in the database, the newest first, each as a line of JSON.
+    SecurityEvents(SecurityEvents),
 }
 
 impl Audit {
-    pub(super) fn run(self) -> Result<ExitCode, Failure> {
+    pub(super) async fn run(self, config: Option<&Path>) -> Result<ExitCode, Failure> {
         match self {
             Self::Verify(verify) => verify.run(),
             Self::VerifyStake(verify) => verify.run(),
+            Self::SecurityEvents(events) => events.run(config).await,
         }
     }
 }

@@ -80,6 +80,9 @@ impl Dev {
         let stop = stop_signal()?;
         let mut config = load(file)?;
         config.server.port = self.port.unwrap_or(config.server.port);
+        // There is no mail server here, and nobody but who started this reads its log.
+        config.mail.log_links = true;
+        config.accounts.public_url = format!("http://localhost:{}", config.server.port);
         if config.storage.url.is_empty() {
             config.storage.url = std::path::absolute(self.state.join("files"))?
                 .to_string_lossy()

@@ -11,6 +11,7 @@ mod prove;
 mod quota;
 #[cfg(feature = "dev-chain")]
 mod samples;
+mod security_events;
 mod serve;
 #[cfg(feature = "dev-chain")]
 mod story;
@@ -65,7 +66,7 @@ enum Command {
     Migrate,
     /// Print the API's description.
     Openapi,
-    /// Make users.
+    /// Make users, and give them other passwords.
     #[command(subcommand)]
     User(upkeep::User),
     /// Make, list and revoke API keys.
@@ -109,7 +110,7 @@ pub async fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Miner(miner) => miner.run().await,
         Command::Validator(validator) => Box::pin(validator.run(config)).await,
         Command::Chain(chain) => chain.run(config).await,
-        Command::Audit(audit) => audit.run(),
+        Command::Audit(audit) => audit.run(config).await,
         Command::Migrate => upkeep::migrate(config).await,
         Command::Openapi => {
             print(&crate::http::openapi().to_pretty_json()?);

@@ -17,8 +17,10 @@ use crate::{
     },
     server::check_database,
     services::{
-        accounts,
+        accounts::{self, Registration},
         keys::{self, Maker, Wish},
+        passwords,
+        security::Origin,
     },
     store::{accounts::Role, api_keys::Listed},
 };
@@ -61,6 +63,11 @@ pub(super) async fn app(file: Option<&Path>) -> Result<App, Failure> {
 pub(crate) enum User {
     /// Make a user; the password is read from standard input. The only way to make an admin.
     Create(CreateUser),
+    /// Give a user another password, read from standard input; ends its sessions.
+    Password {
+        /// The e-mail address.
+        email: String,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -74,12 +81,27 @@ pub(crate) struct CreateUser {
 
 impl User {
     pub(super) async fn run(self, file: Option<&Path>) -> Result<ExitCode, Failure> {
-        let Self::Create(CreateUser { email, admin }) = self;
         let mut password = String::new();
         std::io::stdin().read_to_string(&mut password)?;
+        let CreateUser { email, admin } = match self {
+            Self::Create(new) => new,
+            Self::Password { email } => {
+                passwords::set(&app(file).await?, &email, password.trim_end_matches('\n')).await?;
+                print("the password is changed, and the sessions have ended");
+                return Ok(ExitCode::SUCCESS);
+            }
+        };
         let role = if admin { Role::Admin } else { Role::Client };
         let app = app(file).await?;
-        let registered = accounts::register(&app, &email, password.trim_end_matches('\n'), role).await?;
+        let new = Registration {
+            email: &email,
+            password: password.trim_end_matches('\n'),
+            full_name: None,
+            role,
+            // By whoever runs this.
+            is_verified: true,
+        };
+        let registered = accounts::register(&app, &Origin::local(), new).await?;
         print(registered.key.reveal());
         Ok(ExitCode::SUCCESS)
     }
@@ -149,7 +171,12 @@ impl Key {
                     scopes,
                     expires_at,
                 };
-                print(keys::make(&app, maker, wish).await?.secret.reveal());
+                print(
+                    keys::make(&app, maker, &Origin::local(), wish)
+                        .await?
+                        .secret
+                        .reveal(),
+                );
             }
             Self::List(KeysOf { email }) => {
                 let organization = accounts::find(&app, &email).await?.organization_id;
@@ -165,7 +192,7 @@ impl Key {
             }
             Self::Revoke(RevokeKey { email, key_id }) => {
                 let organization = accounts::find(&app, &email).await?.organization_id;
-                let revoked = keys::revoke(&app, organization, key_id).await?;
+                let revoked = keys::revoke(&app, organization, None, &Origin::local(), key_id).await?;
                 print(&format!("{} ({}) is revoked", revoked.prefix, revoked.name));
             }
         }

@@ -29,9 +29,33 @@ pub enum OrganizationRole {
 
 use OrganizationRole::{Admin, Developer, Owner, Viewer};
 
+impl OrganizationRole {
+    /// All of them, from the one with most to the one with least.
+    pub const ROLES: &[Self] = &[Owner, Admin, Developer, Viewer];
+
+    /// Its name on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Owner => "owner",
+            Admin => "admin",
+            Developer => "developer",
+            Viewer => "viewer",
+        }
+    }
+
+    /// Whether who has this role may make somebody `other`, or change what an `other` is.
+    pub fn may_give(self, other: Self) -> bool {
+        match self {
+            Owner => true,
+            Admin => other != Owner,
+            Developer | Viewer => false,
+        }
+    }
+}
+
 const ALL: &[OrganizationRole] = &[Owner, Admin, Developer, Viewer];
 const WORKERS: &[OrganizationRole] = &[Owner, Admin, Developer];
-const ADMINS: &[OrganizationRole] = &[Owner, Admin];
+const MANAGERS: &[OrganizationRole] = &[Owner, Admin];
 
 /// A permission as a type: a handler that takes a principal with it runs for nobody else.
 pub trait Needs: Send + Sync + 'static {
@@ -48,6 +72,13 @@ macro_rules! permissions {
         }
 
         impl Permission {
+            /// What it allows, in a sentence.
+            pub const fn meaning(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!($($doc),+),)+
+                }
+            }
+
             /// All of them, in the order of the table.
             pub const ALL: &[Self] = &[$(Self::$name),+];
 
@@ -100,7 +131,15 @@ permissions! {
     /// Read what the organisation uses, and what it may use.
     ReadUsage = "usage:read", ALL;
     /// Make, rotate and revoke API keys.
-    ManageKeys = "keys:manage", ADMINS;
+    ManageKeys = "keys:manage", MANAGERS;
+    /// Read who is in the organisation.
+    ReadMembers = "members:read", ALL;
+    /// Invite members, change their roles, and take them out.
+    ManageMembers = "members:manage", MANAGERS;
+    /// Rename the organisation.
+    ManageOrganization = "organization:manage", MANAGERS;
+    /// Read the organisation's security events.
+    ReadSecurityEvents = "security:read", MANAGERS;
 }
 
 /// What a principal may do: what its role allows, less what its key leaves out.
@@ -136,5 +175,78 @@ impl Grant {
     /// Whether this is allowed.
     pub fn allows(self, permission: Permission) -> bool {
         self.0 & (1 << permission as u32) != 0
+    }
+}
+
+/// The table, as the documents have it.
+pub fn table() -> String {
+    let mut lines = vec!["| permission | allows to | owner | admin | developer | viewer |".to_owned()];
+    lines.push("| --- | --- | --- | --- | --- | --- |".to_owned());
+    lines.extend(Permission::ALL.iter().map(|permission| {
+        let meaning = permission.meaning().trim().trim_end_matches('.');
+        let mut first = meaning.chars();
+        let lower = first
+            .next()
+            .map(|c| c.to_lowercase().to_string())
+            .unwrap_or_default();
+        let has = |role| {
+            if permission.roles().contains(role) {
+                "yes"
+            } else {
+                ""
+            }
+        };
+        let marks: Vec<&str> = OrganizationRole::ROLES.iter().map(has).collect();
+        format!(
+            "| `{}` | {lower}{} | {} |",
+            permission.name(),
+            first.as_str(),
+            marks.join(" | ")
+        )
+    }));
+    lines.join("\n") + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_has_less_may_do_less() {
+        let grants: Vec<Grant> = OrganizationRole::ROLES
+            .iter()
+            .map(|role| Grant::of(*role))
+            .collect();
+        for pair in grants.windows(2) {
+            assert_eq!(pair[0].and(pair[1]), pair[1]);
+            assert_ne!(pair[0], Grant::only([]));
+        }
+        assert!(
+            Permission::ALL
+                .iter()
+                .all(|permission| grants[0].allows(*permission))
+        );
+        assert!(Permission::ALL.len() <= 32, "a grant has 32 bits");
+        let reads = |permission: &Permission| permission.name().ends_with(":read");
+        assert!(
+            Permission::ALL
+                .iter()
+                .all(|one| !grants[3].allows(*one) || reads(one))
+        );
+    }
+
+    #[test]
+    fn owners_are_made_by_owners() {
+        for role in OrganizationRole::ROLES {
+            assert!(Owner.may_give(*role) && !Developer.may_give(*role) && !Viewer.may_give(*role));
+            assert_eq!(Admin.may_give(*role), *role != Owner);
+        }
+    }
+
+    #[test]
+    fn names_are_those_on_the_wire() {
+        for role in OrganizationRole::ROLES {
+            assert_eq!(serde_json::to_value(role).unwrap(), role.name());
+        }
     }
 }

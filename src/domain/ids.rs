@@ -55,6 +55,10 @@ typed_ids! {
     OrganizationId,
     /// A person with an e-mail address.
     UserId,
+    /// A login of a user, until it ends.
+    SessionId,
+    /// An invitation to an organisation.
+    InvitationId,
     /// A key of the REST API.
     ApiKeyId,
     /// One piece of work handed to the subnet.

@@ -3,6 +3,7 @@ pub mod access;
 pub mod capability;
 pub mod consensus;
 mod ids;
+pub mod lockout;
 pub mod media;
 pub mod neurons;
 pub mod performance;
@@ -14,7 +15,7 @@ pub mod scopes;
 pub mod signing;
 pub mod task;
 
-pub use ids::{ApiKeyId, BatchId, FileId, OrganizationId, TaskId, UserId};
+pub use ids::{ApiKeyId, BatchId, FileId, InvitationId, OrganizationId, SessionId, TaskId, UserId};
 pub use task::{Priority, TaskState, TaskType};
 
 use blake2::{Blake2b, Digest, digest::consts::U32};

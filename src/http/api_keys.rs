@@ -13,14 +13,17 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     extract::{Json, Page, Path, Query},
-    principal::{Client, May, admit_key, presented},
+    principal::{Client, May, presented},
     problem::ApiError,
 };
 use crate::{
     app::App,
     domain::{ApiKeyId, OrganizationId, UserId, access::may},
     error::Error,
-    services::keys::{self, Key, Made, Wish},
+    services::{
+        keys::{self, Key, Made, Wish},
+        security::Origin,
+    },
     store::{accounts::Role, api_keys::Listed},
 };
 
@@ -90,7 +93,7 @@ struct ApiKeys {
 ///
 /// Those that were revoked are left out.
 #[utoipa::path(
-    get, path = "/auth/api-keys", tag = "accounts", security(("api_key" = [])), params(Page<ApiKeyId>),
+    get, path = "/auth/api-keys", tag = "accounts", security(("api_key" = ["keys:manage"])), params(Page<ApiKeyId>),
     responses((status = 200, description = "Newest first", body = ApiKeys), ApiError)
 )]
 async fn list_keys(
@@ -155,7 +158,7 @@ impl From<Made> for NewSecret {
 /// It acts in your name, and may do what its scopes name, as far as you may. A key may make others only with the scope
 /// `keys:manage`, none of which may do more or live longer than itself.
 #[utoipa::path(
-    post, path = "/auth/api-keys", tag = "accounts", security(("api_key" = [])), request_body = NewApiKey,
+    post, path = "/auth/api-keys", tag = "accounts", security(("api_key" = ["keys:manage"])), request_body = NewApiKey,
     responses(
         (status = 200, description = "The key, with its secret", body = NewSecret),
         (status = 409, description = "conflict"),
@@ -166,6 +169,7 @@ impl From<Made> for NewSecret {
 async fn make_key(
     State(app): State<App>,
     client: May<may::ManageKeys>,
+    from: Origin,
     Json(new): Json<NewApiKey>,
 ) -> Result<Body<NewSecret>, ApiError> {
     let NewApiKey {
@@ -178,12 +182,12 @@ async fn make_key(
         scopes,
         expires_at,
     };
-    Ok(Body(keys::make(&app, client.maker(), wish).await?.into()))
+    Ok(Body(keys::make(&app, client.maker(), &from, wish).await?.into()))
 }
 
 /// Look at an API key.
 #[utoipa::path(
-    get, path = "/auth/api-keys/{key_id}", tag = "accounts", security(("api_key" = [])),
+    get, path = "/auth/api-keys/{key_id}", tag = "accounts", security(("api_key" = ["keys:manage"])),
     params(("key_id" = ApiKeyId, Path, description = "The key")),
     responses((status = 200, description = "The key", body = ApiKey), ApiError)
 )]
@@ -200,16 +204,18 @@ async fn read_key(
 /// It is refused everywhere within 2 seconds, also by a secret that a rotation left working. Repeating it changes
 /// nothing.
 #[utoipa::path(
-    delete, path = "/auth/api-keys/{key_id}", tag = "accounts", security(("api_key" = [])),
+    delete, path = "/auth/api-keys/{key_id}", tag = "accounts", security(("api_key" = ["keys:manage"])),
     params(("key_id" = ApiKeyId, Path, description = "The key")),
     responses((status = 200, description = "The key, revoked", body = ApiKey), ApiError)
 )]
 async fn revoke_key(
     State(app): State<App>,
     client: May<may::ManageKeys>,
+    from: Origin,
     Path(id): Path<ApiKeyId>,
 ) -> Result<Body<ApiKey>, ApiError> {
-    Ok(Body(keys::revoke(&app, client.organization, id).await?.into()))
+    let revoked = keys::revoke(&app, client.organization, Some(client.user), &from, id).await?;
+    Ok(Body(revoked.into()))
 }
 
 /// Give an API key of yours a new secret.
@@ -217,7 +223,7 @@ async fn revoke_key(
 /// The old one works for an hour more (a setting), so that whoever uses it can change over in its own time. Id, name,
 /// scopes and expiry stay.
 #[utoipa::path(
-    post, path = "/auth/api-keys/{key_id}/rotate", tag = "accounts", security(("api_key" = [])),
+    post, path = "/auth/api-keys/{key_id}/rotate", tag = "accounts", security(("api_key" = ["keys:manage"])),
     params(("key_id" = ApiKeyId, Path, description = "The key")),
     responses(
         (status = 200, description = "The key, with its new secret", body = NewSecret),
@@ -228,9 +234,10 @@ async fn revoke_key(
 async fn rotate_key(
     State(app): State<App>,
     client: May<may::ManageKeys>,
+    from: Origin,
     Path(id): Path<ApiKeyId>,
 ) -> Result<Body<NewSecret>, ApiError> {
-    Ok(Body(keys::rotate(&app, client.maker(), id).await?.into()))
+    Ok(Body(keys::rotate(&app, client.maker(), &from, id).await?.into()))
 }
 
 /// What the original's clients send; what else they send is ignored.
@@ -254,7 +261,7 @@ struct Generated {
 /// Unlike there, the address alone gives nobody a key: your credentials must come along, with the permission to manage
 /// keys. Keys that you have go on working. `POST /api/v1/auth/api-keys` does the same, with scopes and expiry.
 #[utoipa::path(
-    post, path = "/auth/generate-api-key", tag = "accounts", security(("api_key" = [])), request_body = Generate,
+    post, path = "/auth/generate-api-key", tag = "accounts", security(("api_key" = ["keys:manage"])), request_body = Generate,
     responses(
         (status = 200, description = "The new key", body = Generated),
         (status = 409, description = "conflict"),
@@ -265,9 +272,10 @@ struct Generated {
 async fn generate_api_key(
     State(app): State<App>,
     Generator(client): Generator,
+    from: Origin,
     Json(Generate { email }): Json<Generate>,
 ) -> Result<Body<Generated>, ApiError> {
-    let (made, role) = keys::make_for(&app, client.maker(), &email).await?;
+    let (made, role) = keys::make_for(&app, client.maker(), &from, &email).await?;
     Ok(Body(Generated {
         success: true,
         api_key: made.secret.reveal().to_owned(),
@@ -304,8 +312,7 @@ struct Verified {
     get, path = "/auth/verify-api-key", tag = "accounts", security(("api_key" = [])), params(InQuery),
     responses((status = 200, description = "Whose key it is, and what it may do", body = Verified), ApiError)
 )]
-async fn verify_api_key(Presented(key): Presented) -> Body<Verified> {
-    let client = Client::with_key(&key);
+async fn verify_api_key(Presented(key, client): Presented) -> Body<Verified> {
     Body(Verified {
         valid: true,
         user_id: key.user,
@@ -319,7 +326,7 @@ async fn verify_api_key(Presented(key): Presented) -> Body<Verified> {
 }
 
 /// A key that works, in a header or in the query.
-struct Presented(Arc<Key>);
+struct Presented(Arc<Key>, Client);
 
 impl FromRequestParts<App> for Presented {
     type Rejection = ApiError;
@@ -331,8 +338,8 @@ impl FromRequestParts<App> for Presented {
             None => presented(parts)?,
         };
         let key = keys::authenticate(app, key).await?;
-        admit_key(parts, app, &key).await?;
-        Ok(Self(key))
+        let client = Client::with_key(parts, app, &key).await?;
+        Ok(Self(key, client))
     }
 }
 

@@ -155,7 +155,7 @@ impl TryFrom<Proved> for Record {
 
 /// Read the receipt of one of your tasks: why these miners were drawn, and how it was settled.
 #[utoipa::path(
-    get, path = "/audit/tasks/{task_id}", tag = "audit", security(("api_key" = [])), params(("task_id" = TaskId, Path)),
+    get, path = "/audit/tasks/{task_id}", tag = "audit", security(("api_key" = ["tasks:read"])), params(("task_id" = TaskId, Path)),
     responses((status = 200, description = "Its records with their proofs", body = Receipt), ApiError)
 )]
 async fn get_task_receipt(

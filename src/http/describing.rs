@@ -5,7 +5,7 @@
 use utoipa::openapi::{
     Content, ContentBuilder, HeaderBuilder, OpenApi, Ref, RefOr, ResponseBuilder,
     path::{Operation, ParameterIn},
-    security::{ApiKey, ApiKeyValue, SecurityRequirement, SecurityScheme},
+    security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
 };
 
 use super::problem::{KINDS, Kind};
@@ -13,6 +13,8 @@ use super::problem::{KINDS, Kind};
 /// Names of the security schemes, as annotations spell them.
 const API_KEY: &str = "api_key";
 const BTAUTH: &str = "btauth";
+const SESSION: &str = "session";
+const WALLET: &str = "wallet";
 
 /// Adds the errors of every operation that answers problems, and the schemes that they name.
 pub(super) fn complete(api: &mut OpenApi) {
@@ -21,7 +23,9 @@ pub(super) fn complete(api: &mut OpenApi) {
         (
             API_KEY,
             "X-API-Key",
-            "A user's key; `Authorization: Bearer` takes it as well",
+            "A user's key; `Authorization: Bearer` takes it as well, and the access token of a login. An operation that \
+             needs a permission of it names that permission here: the role in the organisation has it, and a key's \
+             scopes do not leave it out",
         ),
         (
             BTAUTH,
@@ -34,11 +38,29 @@ pub(super) fn complete(api: &mut OpenApi) {
             SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(header, description)));
         components.add_security_scheme(name, scheme);
     }
+    let wallet = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some("The token of a wallet login (`/api/v1/auth/wallet/login`)"))
+        .build();
+    components.add_security_scheme(WALLET, SecurityScheme::Http(wallet));
+    let token = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .bearer_format("JWT")
+        .description(Some(
+            "The access token of a login (`/api/v1/auth/login`). API keys do not reach operations that ask for it. \
+             Some need a permission, which is named here; `admin` is for administrators of the platform",
+        ))
+        .build();
+    components.add_security_scheme(SESSION, SecurityScheme::Http(token));
     for (path, item) in &mut api.paths.paths {
-        for operation in [&mut item.get, &mut item.post, &mut item.delete]
-            .into_iter()
-            .flatten()
-        {
+        let all = [
+            &mut item.get,
+            &mut item.post,
+            &mut item.put,
+            &mut item.patch,
+            &mut item.delete,
+        ];
+        for operation in all.into_iter().flatten() {
             if operation.responses.responses.contains_key("default") {
                 add_errors(path, operation);
             }
@@ -92,7 +114,7 @@ fn derived(path: &str, operation: &Operation) -> Vec<(&'static str, &'static [&'
         _ => Vec::new(),
     };
     let security = operation.security.as_deref().unwrap_or_default();
-    let asks_for = |name: &str| security.contains(&SecurityRequirement::new::<_, [&str; 0], _>(name, []));
+    let asks_for = |name: &str| security.iter().any(|one| names(one, name));
     let signed = asks_for(BTAUTH);
     let json_alone = media == ["application/json"];
 
@@ -101,12 +123,11 @@ fn derived(path: &str, operation: &Operation) -> Vec<(&'static str, &'static [&'
     if !media.is_empty() || parameters.iter().any(|(_, place)| parsed(place)) {
         errors.push(("400", &["malformed-request"]));
     }
-    let for_users = asks_for(API_KEY);
-    if signed || for_users {
+    let (for_users, logged_in) = (asks_for(API_KEY), asks_for(SESSION));
+    if signed || logged_in || for_users || asks_for(WALLET) {
         errors.push(("401", &["unauthenticated"]));
     }
-    // A key that is looked at needs no permission.
-    if signed || (for_users && !path.ends_with("/verify-api-key")) {
+    if signed || logged_in || for_users {
         errors.push(("403", &["forbidden"]));
     }
     if path.starts_with("/api/") {
@@ -136,6 +157,11 @@ fn derived(path: &str, operation: &Operation) -> Vec<(&'static str, &'static [&'
         errors.push(("504", &["timeout"]));
     }
     errors
+}
+
+/// Whether this is a requirement of the scheme `name`, with whatever permissions.
+fn names(requirement: &SecurityRequirement, name: &str) -> bool {
+    serde_json::to_value(requirement).is_ok_and(|requirement| requirement.get(name).is_some())
 }
 
 /// The types, each with what it means.

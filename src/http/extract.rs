@@ -98,11 +98,21 @@ impl<T: utoipa::ToSchema> Page<T> {
 pub(crate) struct Fields(HashMap<String, Value>);
 
 /// What a field holds. One that is no text matters only when it is asked for: unknown fields are ignored.
-#[derive(Debug)]
 enum Value {
     Text(String),
     NotUtf8,
     NotScalar,
+}
+
+impl std::fmt::Debug for Value {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // It may be a password.
+        f.write_str(match self {
+            Self::Text(_) => "Text(…)",
+            Self::NotUtf8 => "NotUtf8",
+            Self::NotScalar => "NotScalar",
+        })
+    }
 }
 
 impl From<Vec<u8>> for Value {
@@ -118,14 +128,20 @@ impl FromRequest<App> for Fields {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+        // Percent-encoding takes three bytes for one, JSON up to six.
+        Self::within(request, 6 * app.config.tasks.text_bytes + OVERHEAD).await
+    }
+}
+
+impl Fields {
+    /// Those of a body of at most `limit` bytes.
+    async fn within(request: Request, limit: usize) -> Result<Self, ApiError> {
         let kind = request
             .headers()
             .get(header::CONTENT_TYPE)
             .and_then(|kind| kind.to_str().ok())
             .unwrap_or_default()
             .to_ascii_lowercase();
-        // Percent-encoding takes three bytes for one, JSON up to six.
-        let limit = 6 * app.config.tasks.text_bytes + OVERHEAD;
         let request = with_limit(request, limit)?;
         let fields = if kind.starts_with("multipart/form-data") {
             multipart(request, limit).await?
@@ -140,6 +156,21 @@ impl FromRequest<App> for Fields {
             ));
         };
         Ok(Self(fields))
+    }
+}
+
+/// The same of a small form.
+#[derive(Debug)]
+pub(crate) struct FewFields(pub(crate) Fields);
+
+/// Of a small form, in bytes.
+const SMALL: usize = 8 * 1024;
+
+impl FromRequest<App> for FewFields {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &App) -> Result<Self, ApiError> {
+        Fields::within(request, SMALL).await.map(Self)
     }
 }
 

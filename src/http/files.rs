@@ -130,7 +130,7 @@ impl FromRequestParts<App> for Permitted {
 
 /// Download a file, with the key of its owner or by a link.
 #[utoipa::path(
-    get, path = "/files/{file_id}/download", tag = "files", security(("api_key" = []), ()),
+    get, path = "/files/{file_id}/download", tag = "files", security(("api_key" = ["files:read"]), ()),
     params(("file_id" = FileId, Path), Link),
     responses(
         (status = 200, description = "Its bytes", body = Vec<u8>, content_type = "application/octet-stream"),

@@ -8,13 +8,18 @@ mod files;
 mod limiting;
 mod miners;
 mod neurons;
+mod organizations;
+mod passwords;
 mod results;
+mod security_events;
 mod serving;
+mod sessions;
 mod submissions;
 mod system;
 mod tasks;
 mod usage;
 mod validators;
+mod wallets;
 
 mod extract;
 mod principal;
@@ -57,7 +62,7 @@ const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
         title = "Violet",
         description = "The gateway between ordinary users and a Bittensor subnet.\n\n\
             Users send an API key as `X-API-Key` (or `Authorization: Bearer`); `POST /api/v1/auth/register` gives \
-            one. Miners and validators sign each request with their hotkey (`btauth/1`), for the receiver that \
+            one. Or they log in at `/api/v1/auth/login` and send the access token as `Authorization: Bearer`. Miners and validators sign each request with their hotkey (`btauth/1`), for the receiver that \
             `GET /api/v1/network` names.\n\n\
             Requests are limited by key, organisation, hotkey, or address. Every answer below `/api/` says where its \
             sender stands: `RateLimit-Policy` and `RateLimit` for each limit, `RateLimit-Limit`, `-Remaining` and \
@@ -82,6 +87,11 @@ fn routes(usual: Duration, uploads: Duration, largest: usize) -> OpenApiRouter<A
     let api = OpenApiRouter::new()
         .merge(accounts::router())
         .merge(api_keys::router())
+        .merge(sessions::router())
+        .merge(passwords::router())
+        .merge(organizations::router())
+        .merge(security_events::router())
+        .merge(wallets::router())
         .merge(submissions::router())
         .merge(tasks::router())
         .merge(results::router())
@@ -133,6 +143,8 @@ pub fn router(app: App) -> Router {
         .merge(SwaggerUi::new("/docs").url("/openapi.json", openapi))
         // What a browser asks for first.
         .route("/", axum::routing::get(system::show_documents))
+        // Where the links in mails lead.
+        .route("/account", axum::routing::get(system::show_account))
         .fallback(problem::no_such_route)
         .layer(guards)
         .with_state(app);

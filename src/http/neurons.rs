@@ -33,7 +33,7 @@ struct History {
 
 /// Something that happened between two snapshots.
 #[derive(Debug, Serialize, ToSchema)]
-struct Change {
+pub(super) struct Change {
     id: i64,
     change: Kind,
     /// The neuron's, as it is afterwards; of one that was deregistered, as it was.
@@ -114,7 +114,7 @@ impl From<Recorded> for Change {
 ///
 /// Seen from one snapshot of the subnet to the next, from the first one that this service took.
 #[utoipa::path(
-    get, path = "/neurons/{uid}/history", tag = "neurons", security(("api_key" = [])),
+    get, path = "/neurons/{uid}/history", tag = "neurons", security(("api_key" = ["network:read"])),
     params(("uid" = u16, Path, description = "A place in the subnet"), Page<i64>),
     responses((status = 200, description = "A page of changes, newest first", body = History), ApiError)
 )]

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     app::App,
     domain::{
-        OrganizationId, UserId,
+        OrganizationId, SessionId, UserId,
         access::{Grant, Needs, OrganizationRole},
     },
     error::Error,
@@ -27,21 +27,31 @@ use crate::{
         identity::{self, Caller},
         keys::{self, Key, Maker},
         limiting::Subject,
+        organizations::Actor,
         seeing::Sight,
+        standing::{self, Standing},
         submitting::Owner,
+        tokens,
     },
+    store::accounts::Role,
 };
 
-/// A user with an API key.
+/// A user with an API key or an access token.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Client {
     pub(crate) user: UserId,
     /// On whose behalf.
     pub(crate) organization: OrganizationId,
+    /// As what.
+    pub(crate) role: OrganizationRole,
     /// What it may do there.
     pub(crate) grant: Grant,
     /// When the key that it uses stops working.
     pub(crate) until: Option<DateTime<Utc>>,
+    /// What it is on the platform.
+    platform: Role,
+    /// The login behind an access token.
+    session: Option<SessionId>,
 }
 
 impl Client {
@@ -61,29 +71,66 @@ impl Client {
         }
     }
 
-    /// Whoever has this key.
-    pub(super) fn with_key(key: &Key) -> Self {
-        Self {
-            user: key.user,
-            organization: key.organization,
-            // Everybody is the owner of the personal organisation.
-            grant: Grant::of(OrganizationRole::Owner).and(key.scope),
-            until: key.expires_at,
+    pub(crate) fn actor(self) -> Actor {
+        Actor {
+            user: self.user,
+            organization: self.organization,
+            role: self.role,
         }
     }
+
+    /// Whoever has this key: it may do what its maker may, as far as its scopes go.
+    pub(super) async fn with_key(parts: &Parts, app: &App, key: &Key) -> Result<Self, ApiError> {
+        admit_key(parts, app, key).await?;
+        let Standing { role, platform } = standing::of_member(app, key.user, key.organization).await?;
+        Ok(Self {
+            user: key.user,
+            organization: key.organization,
+            role,
+            grant: Grant::of(role).and(key.scope),
+            until: key.expires_at,
+            platform,
+            session: None,
+        })
+    }
+
+    /// Whoever has this access token.
+    async fn with_token(parts: &Parts, app: &App, token: &str) -> Result<Self, ApiError> {
+        let access = tokens::read(app, token).await?;
+        let Standing { role, platform } = standing::of_session(app, access).await?;
+        limiting::admit(parts, app, &[Subject::Organization(access.organization)]).await?;
+        Ok(Self {
+            user: access.user,
+            organization: access.organization,
+            role,
+            grant: Grant::of(role),
+            until: None,
+            platform,
+            session: Some(access.session),
+        })
+    }
+}
+
+/// The bearer token of a request.
+fn bearer(parts: &Parts) -> Option<&str> {
+    let value = parts.headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    value.strip_prefix("Bearer ")
 }
 
 /// The key that came with a request.
 pub(super) fn presented(parts: &Parts) -> Result<&str, ApiError> {
-    let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
-    let bearer = || header(header::AUTHORIZATION.as_str()).and_then(|value| value.strip_prefix("Bearer "));
-    header("x-api-key").or_else(bearer).ok_or_else(|| {
-        Error::Unauthenticated("an API key is required; send yours as X-API-Key".into()).into()
+    let key = parts.headers.get("x-api-key").and_then(|key| key.to_str().ok());
+    key.or_else(|| bearer(parts)).ok_or_else(|| {
+        Error::Unauthenticated(
+            "credentials are required; send an API key as X-API-Key, or an access token as Authorization: Bearer"
+                .into(),
+        )
+        .into()
     })
 }
 
 /// Counts a request by this key.
-pub(super) async fn admit_key(parts: &Parts, app: &App, key: &Key) -> Result<(), ApiError> {
+async fn admit_key(parts: &Parts, app: &App, key: &Key) -> Result<(), ApiError> {
     let subjects = [Subject::Key(key.id), Subject::Organization(key.organization)];
     limiting::admit(parts, app, &subjects).await
 }
@@ -92,9 +139,76 @@ impl FromRequestParts<App> for Client {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let token = bearer(parts).filter(|text| tokens::is_one(text));
+        if let Some(token) = token
+            && !parts.headers.contains_key("x-api-key")
+        {
+            return Self::with_token(parts, app, token).await;
+        }
         let key = keys::authenticate(app, presented(parts)?).await?;
-        admit_key(parts, app, &key).await?;
-        Ok(Self::with_key(&key))
+        Self::with_key(parts, app, &key).await
+    }
+}
+
+/// A user who logged in: keys do not reach what takes this.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SignedIn {
+    pub(crate) client: Client,
+    pub(crate) session: SessionId,
+}
+
+impl SignedIn {
+    /// The user and its login.
+    pub(crate) fn login(self) -> (UserId, SessionId) {
+        (self.client.user, self.session)
+    }
+}
+
+impl FromRequestParts<App> for SignedIn {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let client = Client::from_request_parts(parts, app).await?;
+        let session = client.session.ok_or_else(|| {
+            Error::Forbidden("this needs a login (/api/v1/auth/login); API keys do not do it".into())
+        })?;
+        Ok(Self { client, session })
+    }
+}
+
+/// A user who logged in and has the permission `P`: keys never do this.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SignedMay<P>(Client, PhantomData<P>);
+
+impl<P> SignedMay<P> {
+    /// Who acts, for whom, as what.
+    pub(crate) fn actor(&self) -> Actor {
+        self.0.actor()
+    }
+}
+
+impl<P: Needs> FromRequestParts<App> for SignedMay<P> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let SignedIn { client, .. } = SignedIn::from_request_parts(parts, app).await?;
+        May::<P>::check(client).map(|May(client, _)| Self(client, PhantomData))
+    }
+}
+
+/// Who runs the platform, and logged in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Administrator;
+
+impl FromRequestParts<App> for Administrator {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let SignedIn { client, .. } = SignedIn::from_request_parts(parts, app).await?;
+        match client.platform {
+            Role::Admin => Ok(Self),
+            Role::Client => Err(Error::Forbidden("this is for administrators of the platform".into()).into()),
+        }
     }
 }
 
@@ -114,7 +228,12 @@ impl<P: Needs> FromRequestParts<App> for May<P> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let client = Client::from_request_parts(parts, app).await?;
+        Self::check(Client::from_request_parts(parts, app).await?)
+    }
+}
+
+impl<P: Needs> May<P> {
+    fn check(client: Client) -> Result<Self, ApiError> {
         if client.grant.allows(P::PERMISSION) {
             return Ok(Self(client, PhantomData));
         }

@@ -123,7 +123,7 @@ impl IntoResponse for Problem {
             // RFC 9110 asks for one; ours is named after the header that users send.
             response.headers_mut().insert(
                 header::WWW_AUTHENTICATE,
-                HeaderValue::from_static("X-API-Key, btauth"),
+                HeaderValue::from_static("Bearer, X-API-Key, btauth"),
             );
         }
         response
@@ -239,15 +239,23 @@ const PARAMETERS: &[(&str, &str)] = &[
         "where the page before ended: its `next`, or the id of its last item",
     ),
     ("block", "the number of a block or its hash"),
+    ("event", "the name of an event"),
     ("exclude", "the ids of tasks parted by commas"),
     ("expires", "a Unix time in seconds"),
     ("file_id", "the id of a file, a UUID"),
     ("key_id", "the id of an API key, a UUID"),
+    ("invitation_id", "the id of an invitation, a UUID"),
     ("limit", "a whole number from 1 to 1000"),
     ("signature", "the one of the link"),
+    ("since", "a time such as 2026-01-31T12:00:00Z"),
+    ("organization_id", "the id of an organisation, a UUID"),
+    ("outcome", "ok or refused"),
+    ("session_id", "the id of a session, a UUID"),
     ("status", "assigned"),
     ("task_id", "the id of a task, a UUID"),
+    ("until", "a time such as 2026-01-31T12:00:00Z"),
     ("uid", "a whole number from 0 to 65535"),
+    ("user_id", "the id of a user, a UUID"),
     ("wait", "a whole number of seconds from 0 to 60"),
 ];
 

@@ -189,7 +189,7 @@ macro_rules! operations {
     ($($(#[doc = $doc:literal])+ $name:ident($path:literal, $task_type:ident);)+) => {$(
         $(#[doc = $doc])+
         #[utoipa::path(
-            get, path = $path, tag = "tasks", security(("api_key" = [])), params(("task_id" = TaskId, Path), Wait),
+            get, path = $path, tag = "tasks", security(("api_key" = ["tasks:read"])), params(("task_id" = TaskId, Path), Wait),
             responses((status = 200, description = "The result, or how far it is", body = TaskResult), ApiError)
         )]
         async fn $name(

@@ -305,11 +305,11 @@ async fn file_task(
 macro_rules! operations {
     ($(
         $(#[doc = $doc:literal])+
-        $name:ident($path:literal, $task_type:ident by $permission:ident, $form:ty, $message:literal, $($media:literal),+; $receive:ident);
+        $name:ident($path:literal, $task_type:ident by $permission:ident $scope:literal, $form:ty, $message:literal, $($media:literal),+; $receive:ident);
     )+) => {$(
         $(#[doc = $doc])+
         #[utoipa::path(
-            post, path = $path, tag = "tasks", security(("api_key" = [])),
+            post, path = $path, tag = "tasks", security(("api_key" = [$scope])),
             params(
                 ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeated request find its task"),
                 ("Violet-Nonce" = Option<String>, Header, description = "Entropy of yours for the draw")
@@ -331,25 +331,25 @@ operations! {
     /// Submit a recording to be transcribed.
     ///
     /// The file is streamed to storage; what it is decides its content, not its name.
-    submit_transcription("/transcription", Transcription by SubmitTranscription, Transcription, "Transcription task submitted",
+    submit_transcription("/transcription", Transcription by SubmitTranscription "tasks:transcription", Transcription, "Transcription task submitted",
         "multipart/form-data"; file_task);
     /// Submit a text to be spoken.
-    submit_tts("/tts", Tts by SubmitTts, Speech, "TTS task submitted",
+    submit_tts("/tts", Tts by SubmitTts "tasks:tts", Speech, "TTS task submitted",
         "multipart/form-data", "application/x-www-form-urlencoded", "application/json"; text_task);
     /// Submit a text to be summarized.
-    submit_summarization("/summarization", Summarization by SubmitSummarization, Summarization, "Summarization task submitted",
+    submit_summarization("/summarization", Summarization by SubmitSummarization "tasks:summarization", Summarization, "Summarization task submitted",
         "multipart/form-data", "application/x-www-form-urlencoded", "application/json"; text_task);
     /// Submit a text translation.
     ///
     /// `Idempotency-Key`: the same key and request find the same task. That key, or a `Violet-Nonce`, also ties the
     /// draw of miners to you, so that nobody can have tried several.
-    submit_text_translation("/text-translation", TextTranslation by SubmitTextTranslation, TextTranslation,
+    submit_text_translation("/text-translation", TextTranslation by SubmitTextTranslation "tasks:text_translation", TextTranslation,
         "Text translation task submitted",
         "multipart/form-data", "application/x-www-form-urlencoded", "application/json"; text_task);
     /// Submit a document to be translated.
-    submit_document_translation("/document-translation", DocumentTranslation by SubmitDocumentTranslation, DocumentTranslation,
+    submit_document_translation("/document-translation", DocumentTranslation by SubmitDocumentTranslation "tasks:document_translation", DocumentTranslation,
         "Document translation task submitted", "multipart/form-data"; file_task);
     /// Submit a video whose speech is to be transcribed.
-    submit_video_transcription("/video-transcription", VideoTranscription by SubmitVideoTranscription, VideoTranscription,
+    submit_video_transcription("/video-transcription", VideoTranscription by SubmitVideoTranscription "tasks:video_transcription", VideoTranscription,
         "Video transcription task submitted", "multipart/form-data"; file_task);
 }

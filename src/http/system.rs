@@ -3,7 +3,7 @@ use axum::{
     Json as Body,
     extract::State,
     http::{StatusCode, header},
-    response::{IntoResponse, Redirect},
+    response::{Html, IntoResponse, Redirect},
 };
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -147,4 +147,19 @@ async fn get_network(State(app): State<App>) -> Body<Network> {
 /// Where people start.
 pub(super) async fn show_documents() -> Redirect {
     Redirect::temporary("/docs/")
+}
+
+/// The page that the links in mails lead to. It is no part of the API, but calls it.
+pub(super) async fn show_account() -> impl IntoResponse {
+    let headers = [
+        // What is in the page, and no page around it.
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; \
+             form-action 'none'; frame-ancestors 'none'; base-uri 'none'",
+        ),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    (headers, Html(include_str!("account.html")))
 }

@@ -90,7 +90,7 @@ impl From<&Whole> for Status {
 
 /// Read where a task is; `wait` holds the answer until the task has ended.
 #[utoipa::path(
-    get, path = "/task/{task_id}/status", tag = "tasks", security(("api_key" = [])), params(("task_id" = TaskId, Path), Wait),
+    get, path = "/task/{task_id}/status", tag = "tasks", security(("api_key" = ["tasks:read"])), params(("task_id" = TaskId, Path), Wait),
     responses((status = 200, description = "Where it is", body = Status), ApiError)
 )]
 async fn get_task_status(
@@ -178,7 +178,7 @@ struct Summary {
 
 /// Read the answers of a task; `wait` holds the answer until there is one.
 #[utoipa::path(
-    get, path = "/task/{task_id}/responses", tag = "tasks", security(("api_key" = [])), params(("task_id" = TaskId, Path), Wait),
+    get, path = "/task/{task_id}/responses", tag = "tasks", security(("api_key" = ["tasks:read"])), params(("task_id" = TaskId, Path), Wait),
     responses((status = 200, description = "Its answers", body = Responses), ApiError)
 )]
 async fn get_task_responses(
@@ -255,7 +255,7 @@ impl From<&tasks::Task> for Task {
 
 /// List your tasks, newest first.
 #[utoipa::path(
-    get, path = "/tasks", tag = "tasks", security(("api_key" = [])), params(Page<TaskId>),
+    get, path = "/tasks", tag = "tasks", security(("api_key" = ["tasks:read"])), params(Page<TaskId>),
     responses((status = 200, description = "A page of tasks", body = [Task]), ApiError)
 )]
 async fn list_tasks(
@@ -269,7 +269,7 @@ async fn list_tasks(
 
 /// Read a task with its input.
 #[utoipa::path(
-    get, path = "/tasks/{task_id}", tag = "tasks", security(("api_key" = [])), params(("task_id" = TaskId, Path)),
+    get, path = "/tasks/{task_id}", tag = "tasks", security(("api_key" = ["tasks:read"])), params(("task_id" = TaskId, Path)),
     responses((status = 200, description = "The task", body = Task), ApiError)
 )]
 async fn get_task(
@@ -302,7 +302,7 @@ struct Cancelled {
 
 /// Withdraw a task that has not ended. What miners answer later is kept and not used.
 #[utoipa::path(
-    post, path = "/tasks/{task_id}/cancel", tag = "tasks", security(("api_key" = [])), params(("task_id" = TaskId, Path)),
+    post, path = "/tasks/{task_id}/cancel", tag = "tasks", security(("api_key" = ["tasks:cancel"])), params(("task_id" = TaskId, Path)),
     responses(
         (status = 200, description = "It is cancelled", body = Cancelled),
         (status = 409, description = "conflict"),

@@ -82,7 +82,7 @@ struct Usage {
 
 /// What your organisation uses, and what it may use.
 #[utoipa::path(
-    get, path = "/usage", tag = "accounts", security(("api_key" = [])),
+    get, path = "/usage", tag = "accounts", security(("api_key" = ["usage:read"])),
     responses((status = 200, description = "Today, and the days before", body = Usage), ApiError)
 )]
 async fn get_usage(State(app): State<App>, client: May<may::ReadUsage>) -> Result<Body<Usage>, ApiError> {

@@ -302,7 +302,7 @@ impl From<validators::Validator> for ValidatorState {
 
 /// List everybody with a validator permit: who may judge, and how well each agrees with the consensus.
 #[utoipa::path(
-    get, path = "/validators", tag = "validators", security(("api_key" = [])),
+    get, path = "/validators", tag = "validators", security(("api_key" = ["network:read"])),
     responses((status = 200, description = "In uid order", body = ValidatorList), ApiError)
 )]
 async fn list_validators(

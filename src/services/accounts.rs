@@ -1,28 +1,22 @@
 //! Users: registration, and keys made for them.
-use std::time::Duration;
-
-use argon2::{
-    Algorithm, Argon2, Params, Version,
-    password_hash::{PasswordHasher, SaltString},
-};
-use tokio::sync::Semaphore;
-
 use crate::{
     app::App,
     domain::{OrganizationId, UserId},
     error::{Error, OnConstraint, Result},
-    services::keys::{self, Secret},
+    services::{
+        keys::{self, Secret},
+        mailing, passwords,
+        security::{Happened, Origin, What},
+    },
     store::{
         self,
         accounts::{NewUser, Role, User},
+        mails::Purpose,
     },
 };
 
-/// Passwords that are hashed at the same time.
-static HASHING: Semaphore = Semaphore::const_new(8);
 const LONGEST_EMAIL: usize = 254;
-const SHORTEST_PASSWORD: usize = 8;
-const LONGEST_PASSWORD: usize = 256;
+const LONGEST_NAME: usize = 200;
 
 /// A user that was just made.
 #[derive(Debug)]
@@ -35,20 +29,51 @@ pub struct Registered {
     pub key: Secret,
 }
 
-/// Makes a user, its personal organisation and its first key. Registration makes clients only.
+/// A user to be made.
+pub struct Registration<'a> {
+    /// It names the account.
+    pub email: &'a str,
+    /// In clear.
+    pub password: &'a str,
+    /// How it wants to be called.
+    pub full_name: Option<&'a str>,
+    /// Of those who register this is `Client`.
+    pub role: Role,
+    /// Whether somebody answers for the address, so that no mail need go there.
+    pub is_verified: bool,
+}
+
+impl std::fmt::Debug for Registration<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Registration")
+            .field("email", &self.email)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Makes a user, its personal organisation and its first key.
 ///
 /// # Errors
-/// 422 for a malformed address or a password out of bounds, 409 when the address is taken.
-pub async fn register(app: &App, email: &str, password: &str, role: Role) -> Result<Registered> {
+/// 422 for a malformed address, a long name or a password out of bounds, 409 when the address is taken.
+pub async fn register(app: &App, from: &Origin, new: Registration<'_>) -> Result<Registered> {
+    let Registration {
+        email,
+        password,
+        full_name,
+        role,
+        is_verified,
+    } = new;
     let email = normalize(email)?;
-    let length = password.chars().count();
-    if !(SHORTEST_PASSWORD..=LONGEST_PASSWORD).contains(&length) {
+    passwords::check_bounds(password)?;
+    let full_name = full_name.map(str::trim).filter(|name| !name.is_empty());
+    if full_name.is_some_and(|name| name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control))
+    {
         return Err(Error::invalid(
-            "password",
-            format!("must have {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters, has {length}"),
+            "full_name",
+            format!("must have at most {LONGEST_NAME} characters, on one line"),
         ));
     }
-    let password_hash = hash_password(app, password.to_owned()).await?;
+    let password_hash = passwords::hash(app, password.to_owned()).await?;
     let user = UserId::new();
     let organization = OrganizationId::new();
     let mut tx = app.db.begin().await?;
@@ -59,6 +84,7 @@ pub async fn register(app: &App, email: &str, password: &str, role: Role) -> Res
             organization,
             email: &email,
             password_hash: &password_hash,
+            full_name,
             role,
         },
     )
@@ -68,7 +94,19 @@ pub async fn register(app: &App, email: &str, password: &str, role: Role) -> Res
         Error::Conflict("this e-mail address is registered already".into()),
     )?;
     let key = keys::create(&mut tx, organization, user, "first key").await?;
+    Happened::new(What::Registered, from)
+        .by(user)
+        .of(organization)
+        .to(&email)
+        .note(app, &mut *tx)
+        .await?;
+    if is_verified {
+        store::users::verified(&mut *tx, user, app.clock.now()).await?;
+    } else if mailing::is_configured(app) {
+        mailing::queue(app, &mut tx, Purpose::VerifyEmail, &email, None).await?;
+    }
     tx.commit().await?;
+    mailing::wake(app);
     Ok(Registered { user, email, key })
 }
 
@@ -84,7 +122,7 @@ pub async fn find(app: &App, email: &str) -> Result<User> {
 }
 
 /// The address in lower case, if it looks like one. Whether it exists is found out by writing to it.
-fn normalize(email: &str) -> Result<String> {
+pub(crate) fn normalize(email: &str) -> Result<String> {
     let email = email.trim().to_lowercase();
     let looks_right = email.split_once('@').is_some_and(|(local, domain)| {
         !local.is_empty() && domain.contains('.') && !domain.starts_with('.') && !domain.ends_with('.')
@@ -99,32 +137,4 @@ fn normalize(email: &str) -> Result<String> {
             "must be an e-mail address such as name@example.org",
         ))
     }
-}
-
-async fn hash_password(app: &App, password: String) -> Result<String> {
-    let identity = &app.config.identity;
-    let params = Params::new(
-        identity.argon2_memory_kib,
-        identity.argon2_passes,
-        identity.argon2_lanes,
-        None,
-    )
-    .map_err(|error| Error::internal(error.to_string()))?;
-    // Each takes memory and a core for a while: strangers shall not be able to ask for hundreds at once.
-    let _one_of_few = HASHING.try_acquire().map_err(|_| Error::Unavailable {
-        reason: "too many registrations at once",
-        after: Duration::from_secs(1),
-    })?;
-    // Tens of milliseconds of work on purpose: not on the threads that serve requests.
-    tokio::task::spawn_blocking(move || {
-        let mut salt = [0u8; 16];
-        rand::TryRngCore::try_fill_bytes(&mut rand::rngs::OsRng, &mut salt).map_err(Error::internal)?;
-        let salt = SaltString::encode_b64(&salt).map_err(|error| Error::internal(error.to_string()))?;
-        Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-            .hash_password(password.as_bytes(), &salt)
-            .map(|hash| hash.to_string())
-            .map_err(|error| Error::internal(error.to_string()))
-    })
-    .await
-    .map_err(Error::internal)?
 }

@@ -31,6 +31,8 @@ pub enum Topic {
     Drawing,
     /// A miner said something new about itself.
     Roster,
+    /// Mails to be sent.
+    Mail,
 }
 
 impl Topic {
@@ -43,6 +45,7 @@ impl Topic {
             Self::Settling => "s".into(),
             Self::Drawing => "d".into(),
             Self::Roster => "r".into(),
+            Self::Mail => "p".into(),
         }
     }
 
@@ -58,6 +61,7 @@ impl Topic {
             ("s", "") => Some(Self::Settling),
             ("d", "") => Some(Self::Drawing),
             ("r", "") => Some(Self::Roster),
+            ("p", "") => Some(Self::Mail),
             _ => None,
         }
     }
@@ -112,7 +116,10 @@ impl Hub {
         if let Some(notify) = notify {
             notify.notify_waiters();
             // A worker may be at work just now; it must look again afterwards.
-            if matches!(topic, Topic::Settling | Topic::Drawing | Topic::Roster) {
+            if matches!(
+                topic,
+                Topic::Settling | Topic::Drawing | Topic::Roster | Topic::Mail
+            ) {
                 notify.notify_one();
             }
         }

@@ -10,9 +10,13 @@ use uuid::Uuid;
 
 use crate::{
     app::App,
-    domain::{ApiKeyId, OrganizationId, UserId, access::Grant, scopes},
+    domain::{ApiKeyId, OrganizationId, UserId, access::Grant},
     error::{Error, Result},
-    services::{accounts, seeing::Sight},
+    services::{
+        accounts, key_bounds as bounds,
+        security::{Happened, Origin, What},
+        seeing::Sight,
+    },
     store::{
         self,
         accounts::Role,
@@ -25,7 +29,6 @@ const PREFIX: &str = "violet_";
 /// What is kept in clear, to recognise a key by.
 const SHOWN: usize = PREFIX.len() + 6;
 const LARGEST_CACHE: u64 = 100_000;
-const LONGEST_NAME: usize = 100;
 /// The last use of a key is noted to this.
 const USE: TimeDelta = TimeDelta::seconds(60);
 
@@ -203,11 +206,11 @@ async fn insert(
 /// # Errors
 /// 422 for a name, a scope or an expiry that cannot be, 403 for a scope that its maker does not have, 409 when the
 /// organisation has as many as it may.
-pub async fn make(app: &App, maker: Maker, wish: Wish) -> Result<Made> {
-    let name = checked_name(&wish.name)?;
-    let grant = granted(maker.grant, wish.scopes.as_deref())?;
+pub async fn make(app: &App, maker: Maker, from: &Origin, wish: Wish) -> Result<Made> {
+    let name = bounds::name(&wish.name)?;
+    let grant = bounds::grant(maker.grant, wish.scopes.as_deref())?;
     let scopes: Vec<String> = grant.names().into_iter().map(ToOwned::to_owned).collect();
-    let expires_at = expiry(app, maker.until, wish.expires_at)?;
+    let expires_at = bounds::expiry(app, maker.until, wish.expires_at)?;
     let mut tx = app.db.begin().await?;
     let most = app.config.keys.most;
     if store::api_keys::count_locked(&mut tx, maker.organization).await? >= i64::from(most) {
@@ -227,6 +230,12 @@ pub async fn make(app: &App, maker: Maker, wish: Wish) -> Result<Made> {
     )
     .await?;
     let key = store::api_keys::read(&mut *tx, maker.organization, id).await?;
+    Happened::new(What::KeyMade, from)
+        .by(maker.user)
+        .of(maker.organization)
+        .to(format!("{id} {name}"))
+        .note(app, &mut *tx)
+        .await?;
     tx.commit().await?;
     Ok(Made {
         secret,
@@ -239,7 +248,7 @@ pub async fn make(app: &App, maker: Maker, wish: Wish) -> Result<Made> {
 ///
 /// # Errors
 /// 403 when it is somebody else's, and as for [`make`].
-pub async fn make_for(app: &App, maker: Maker, email: &str) -> Result<(Made, Role)> {
+pub async fn make_for(app: &App, maker: Maker, from: &Origin, email: &str) -> Result<(Made, Role)> {
     let owner = match accounts::find(app, email).await {
         Ok(user) if user.user_id == maker.user => user,
         Ok(_) | Err(Error::NotFound { .. }) => {
@@ -251,83 +260,11 @@ pub async fn make_for(app: &App, maker: Maker, email: &str) -> Result<(Made, Rol
         name: "generated".into(),
         ..Wish::default()
     };
-    Ok((make(app, maker, wish).await?, owner.role))
+    Ok((make(app, maker, from, wish).await?, owner.role))
 }
 
 fn unknown() -> Error {
     Error::NotFound { what: "API key" }
-}
-
-fn checked_name(name: &str) -> Result<String> {
-    let name = name.trim();
-    let length = name.chars().count();
-    if name.chars().any(char::is_control) || !(1..=LONGEST_NAME).contains(&length) {
-        return Err(Error::invalid(
-            "name",
-            format!("must have 1 to {LONGEST_NAME} printable characters"),
-        ));
-    }
-    Ok(name.to_owned())
-}
-
-/// What a key with these scopes may do, all of which its maker must have.
-fn granted(own: Grant, scopes: Option<&[String]>) -> Result<Grant> {
-    let Some(asked) = scopes else {
-        return Ok(own.and(Grant::without_scopes()));
-    };
-    let mut grant = Grant::only([]);
-    for scope in asked {
-        let named = Grant::of_scope(scope).ok_or_else(|| {
-            let shown: String = scope.chars().take(40).collect();
-            let known = scopes::all().join(", ");
-            Error::invalid("scopes", format!("{shown:?} is none of {known}"))
-        })?;
-        grant = Grant::only(grant.permissions().chain(named.permissions()));
-    }
-    if grant == Grant::only([]) {
-        return Err(Error::invalid("scopes", "must name at least one"));
-    }
-    let beyond = grant.beyond(own).names();
-    if !beyond.is_empty() {
-        return Err(Error::Forbidden(format!(
-            "nobody gives more than it has: {} is not yours to give",
-            beyond.join(", ")
-        )));
-    }
-    Ok(grant)
-}
-
-/// When a new key ends.
-fn expiry(
-    app: &App,
-    own: Option<DateTime<Utc>>,
-    asked: Option<DateTime<Utc>>,
-) -> Result<Option<DateTime<Utc>>> {
-    // As exact as it is stored.
-    let asked = asked.and_then(|at| DateTime::from_timestamp_micros(at.timestamp_micros()));
-    let Some(at) = asked.or(own) else {
-        return Ok(None);
-    };
-    let (now, days) = (app.clock.now(), app.config.keys.longest_days);
-    if at <= now {
-        return Err(Error::invalid("expires_at", "must be in the future"));
-    }
-    if at > now + TimeDelta::days(i64::from(days)) {
-        return Err(Error::invalid(
-            "expires_at",
-            format!("must be within {days} days; leave it out for a key without an end"),
-        ));
-    }
-    match own {
-        Some(own) if at > own => Err(Error::invalid(
-            "expires_at",
-            format!(
-                "must not be after that of the key that makes it, {}",
-                own.to_rfc3339()
-            ),
-        )),
-        _ => Ok(Some(at)),
-    }
 }
 
 /// Gives a key a new secret. The old one works for a while longer, so that its users can change over one by one.
@@ -335,7 +272,7 @@ fn expiry(
 /// # Errors
 /// 404 when the organisation has no such key, 403 when it is somebody else's or may do more than the caller, 409 when it
 /// does not work any more.
-pub async fn rotate(app: &App, maker: Maker, id: ApiKeyId) -> Result<Made> {
+pub async fn rotate(app: &App, maker: Maker, from: &Origin, id: ApiKeyId) -> Result<Made> {
     let key = store::api_keys::read(&app.db, maker.organization, id)
         .await?
         .ok_or_else(unknown)?;
@@ -367,8 +304,9 @@ pub async fn rotate(app: &App, maker: Maker, id: ApiKeyId) -> Result<Made> {
     }
     let secret = Secret::generate()?;
     let grace = app.config.keys.grace_seconds;
+    let mut tx = app.db.begin().await?;
     let rotated = store::api_keys::rotate(
-        &app.db,
+        &mut *tx,
         maker.organization,
         id,
         secret.prefix(),
@@ -376,7 +314,16 @@ pub async fn rotate(app: &App, maker: Maker, id: ApiKeyId) -> Result<Made> {
         f64::from(grace),
     )
     .await?;
-    let key = store::api_keys::read(&app.db, maker.organization, id).await?;
+    if rotated {
+        Happened::new(What::KeyRotated, from)
+            .by(maker.user)
+            .of(maker.organization)
+            .to(format!("{id} {}", key.name))
+            .note(app, &mut *tx)
+            .await?;
+    }
+    let key = store::api_keys::read(&mut *tx, maker.organization, id).await?;
+    tx.commit().await?;
     match key {
         Some(key) if rotated => Ok(Made {
             secret,
@@ -393,8 +340,22 @@ pub async fn rotate(app: &App, maker: Maker, id: ApiKeyId) -> Result<Made> {
 ///
 /// # Errors
 /// 404 when the organisation has no such key.
-pub async fn revoke(app: &App, organization: OrganizationId, id: ApiKeyId) -> Result<Listed> {
-    store::api_keys::revoke(&app.db, organization, id).await?;
+pub async fn revoke(
+    app: &App,
+    organization: OrganizationId,
+    by: Option<UserId>,
+    from: &Origin,
+    id: ApiKeyId,
+) -> Result<Listed> {
+    let mut tx = app.db.begin().await?;
+    if store::api_keys::revoke(&mut *tx, organization, id).await? {
+        let mut happened = Happened::new(What::KeyRevoked, from).of(organization).to(id);
+        if let Some(user) = by {
+            happened = happened.by(user);
+        }
+        happened.note(app, &mut *tx).await?;
+    }
+    tx.commit().await?;
     // Its secrets are not known here; the others are looked up again in a moment.
     app.keys.0.invalidate_all();
     read(app, organization, id).await

@@ -1,11 +1,22 @@
 //! What the product does, one file per noun. Owns transactions; speaks neither HTTP nor SQL.
 pub mod accounts;
 pub mod identity;
+mod key_bounds;
 pub mod keys;
 pub mod life;
 pub mod limiting;
+pub mod lockout;
+pub mod mailing;
 pub mod nonces;
+pub mod organizations;
+pub mod passwords;
 pub mod quotas;
+pub mod secrets;
+pub mod security;
+pub mod sessions;
+pub mod standing;
+pub mod tokens;
+pub mod wallets;
 
 pub mod neurons;
 pub mod roster;

@@ -1,7 +1,7 @@
 //! Tables `organizations` and `users`.
 use sqlx::{PgConnection, PgExecutor};
 
-use crate::domain::{OrganizationId, UserId};
+use crate::domain::{OrganizationId, UserId, access::OrganizationRole};
 
 /// What a user may do on the platform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::Type, serde::Serialize, utoipa::ToSchema)]
@@ -25,6 +25,8 @@ pub struct NewUser<'a> {
     pub email: &'a str,
     /// argon2id in PHC form.
     pub password_hash: &'a str,
+    /// How it wants to be called.
+    pub full_name: Option<&'a str>,
     /// What it may do.
     pub role: Role,
 }
@@ -38,16 +40,20 @@ pub(crate) async fn insert_user(db: &mut PgConnection, new: &NewUser<'_>) -> Res
     .execute(&mut *db)
     .await?;
     sqlx::query!(
-        "insert into users (user_id, organization_id, email, password_hash, role) values ($1, $2, $3, $4, $5)",
+        r#"
+        insert into users (user_id, organization_id, email, password_hash, role, full_name)
+        values ($1, $2, $3, $4, $5, $6)
+        "#,
         new.user as UserId,
         new.organization as OrganizationId,
         new.email,
         new.password_hash,
         new.role as Role,
+        new.full_name,
     )
-    .execute(db)
+    .execute(&mut *db)
     .await?;
-    Ok(())
+    super::memberships::insert(db, new.organization, new.user, OrganizationRole::Owner).await
 }
 
 /// A user, as found by e-mail.

@@ -6,7 +6,11 @@ pub mod assignments;
 pub mod bases;
 pub mod evaluations;
 pub mod files;
+pub mod invitations;
 pub mod life;
+pub mod login_attempts;
+pub mod mails;
+pub mod memberships;
 pub mod miners;
 pub mod neurons;
 pub mod nonces;
@@ -15,11 +19,15 @@ pub mod proofs;
 pub mod quotas;
 pub mod rates;
 pub mod records;
+pub mod security_events;
+pub mod sessions;
 pub mod settlements;
 pub mod submissions;
 pub mod tasks;
+pub mod users;
 pub mod validators;
 pub mod wake;
+pub mod wallets;
 
 /// The database's clock.
 ///

@@ -15,8 +15,8 @@ use crate::{
     app::{App, Inboxes},
     error::{Causes, Error, Result},
     services::{
-        accepting, answering, evaluating, health, hub::Topic, keys, life, limiting, nonces, roster, settling,
-        snapshots, submitting, sweeping, waiting,
+        accepting, answering, evaluating, health, hub::Topic, keys, life, limiting, mailing, nonces, roster,
+        sessions, settling, snapshots, submitting, sweeping, waiting, wallets,
     },
 };
 
@@ -80,6 +80,12 @@ pub fn start(app: &App, tracker: &TaskTracker, stop: &CancellationToken) {
         Some(Topic::Settling),
         Work::Settle,
     );
+    every(
+        "send-mails",
+        Duration::from_secs(5),
+        Some(Topic::Mail),
+        Work::SendMails,
+    );
     every("sweep-assignments", Duration::from_secs(1), None, Work::Sweep);
     every("watch-bases", Duration::from_secs(1), None, Work::WatchBases);
     every("measure-clock", Duration::from_secs(10), None, Work::MeasureClock);
@@ -93,6 +99,7 @@ enum Work {
     RefreshRoster,
     DrawWaiting,
     Settle,
+    SendMails,
     Sweep,
     WatchBases,
     MeasureClock,
@@ -117,6 +124,7 @@ impl Work {
                 let (frozen, settled) = (settling::freeze(app).await, settling::settle(app).await);
                 frozen.and(settled)
             }
+            Self::SendMails => mailing::send_due(app).await,
             Self::Sweep => sweeping::sweep(app).await,
             Self::WatchBases => snapshots::watch_bases(app).await,
             Self::MeasureClock => health::measure_clock(app).await,
@@ -124,6 +132,8 @@ impl Work {
                 nonces::sweep(app).await?;
                 keys::forget(app).await?;
                 limiting::forget(app).await?;
+                sessions::sweep(app).await?;
+                wallets::sweep(app).await?;
                 submitting::forget_keys(app).await
             }
             Self::Count => health::count(app).await,

@@ -255,6 +255,7 @@ fn history_is_never_updated_in_place() {
             "neuron_history",
             "record_batches",
             "routing_records",
+            "security_events",
             "task_ends",
             "tasks",
             "text_content",

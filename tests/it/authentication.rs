@@ -11,8 +11,22 @@ const PUBLIC: &[(&str, &str)] = &[
     ("get", "/health"),
     ("get", "/metrics"),
     ("get", "/ready"),
+    ("post", "/api/v1/auth/password-reset/confirm"),
+    ("post", "/api/v1/auth/password-reset/request"),
     ("post", "/api/v1/auth/register"),
+    ("post", "/api/v1/auth/verify-email/confirm"),
+    ("post", "/api/v1/auth/verify-email/request"),
+    ("post", "/api/v1/auth/wallet/challenge"),
 ];
+/// Open to everybody, to say who they are; nothing at all is no answer to that.
+const LOGINS: &[(&str, &str)] = &[
+    ("post", "/api/v1/auth/login"),
+    ("post", "/api/v1/auth/token"),
+    ("post", "/api/v1/auth/token/refresh"),
+    ("post", "/api/v1/auth/wallet/login"),
+];
+/// For who logged in, with a password or with a wallet: `tests/it/access.rs` shows that keys do not do it.
+const LOGGED_IN: [&str; 2] = ["session", "wallet"];
 /// For neurons, who sign.
 const SIGNED: &[(&str, &str)] = &[
     ("get", "/api/v1/miners/{uid}/tasks"),
@@ -26,7 +40,7 @@ const SIGNED: &[(&str, &str)] = &[
 /// For users, or for whoever has a link.
 const LINKED: &str = "/api/v1/files/{file_id}/download";
 /// All of them together with those for users: a new operation has to be thought about here.
-const OPERATIONS: usize = 42;
+const OPERATIONS: usize = 74;
 
 fn operations() -> Vec<(String, String)> {
     let description = serde_json::to_value(violet::http::openapi()).unwrap();
@@ -45,7 +59,10 @@ fn filled(path: &str) -> String {
     let path = path
         .replace("{task_id}", "0192f0c1-2a3b-7c4d-8e5f-000000000001")
         .replace("{file_id}", "0192f0c1-2a3b-7c4d-8e5f-000000000002")
-        .replace("{key_id}", "0192f0c1-2a3b-7c4d-8e5f-000000000003")
+        .replace("{invitation_id}", "0192f0c1-2a3b-7c4d-8e5f-000000000003")
+        .replace("{session_id}", "0192f0c1-2a3b-7c4d-8e5f-000000000004")
+        .replace("{user_id}", "0192f0c1-2a3b-7c4d-8e5f-000000000005")
+        .replace("{key_id}", "0192f0c1-2a3b-7c4d-8e5f-000000000006")
         .replace("{uid}", "0")
         .replace("{block}", "0");
     assert!(
@@ -66,11 +83,11 @@ async fn no_operation_answers_a_stranger() {
     assert_eq!(operations.len(), OPERATIONS, "{operations:#?}");
     let listed = operations
         .iter()
-        .filter(|one| is_in(PUBLIC, one) || is_in(SIGNED, one))
+        .filter(|one| is_in(PUBLIC, one) || is_in(SIGNED, one) || is_in(LOGINS, one))
         .count();
     assert_eq!(
         listed,
-        PUBLIC.len() + SIGNED.len(),
+        PUBLIC.len() + SIGNED.len() + LOGINS.len(),
         "the lists here name operations that do not exist"
     );
 
@@ -78,17 +95,25 @@ async fn no_operation_answers_a_stranger() {
     let miner = world.silent_miner(1);
     let description = serde_json::to_value(violet::http::openapi()).unwrap();
     for operation in &operations {
-        let expected = if is_in(PUBLIC, operation) {
-            json!(null)
-        } else if is_in(SIGNED, operation) {
-            json!([{ "btauth": [] }])
-        } else if operation.1 == LINKED {
-            json!([{ "api_key": [] }, {}])
-        } else {
-            json!([{ "api_key": [] }])
-        };
+        // What permission one asks for is looked at where roles are.
         let described = &description["paths"][&operation.1][&operation.0]["security"];
-        assert_eq!(*described, expected, "{operation:?}");
+        let schemes: Vec<Vec<&String>> = described
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|one| one.as_object().unwrap().keys().collect())
+            .collect();
+        let logged_in = LOGGED_IN.iter().any(|scheme| schemes == [vec![scheme]]);
+        let expected: &[&[&str]] = if is_in(PUBLIC, operation) || is_in(LOGINS, operation) {
+            &[]
+        } else if is_in(SIGNED, operation) {
+            &[&["btauth"]]
+        } else if operation.1 == LINKED {
+            &[&["api_key"], &[]]
+        } else {
+            &[&["api_key"]]
+        };
+        assert!(logged_in || schemes == expected, "{operation:?}: {described}");
         let (method, path) = operation;
         let (target, method) = (filled(path), method.to_uppercase());
         let request = || {
@@ -97,13 +122,17 @@ async fn no_operation_answers_a_stranger() {
                 .http
                 .request(method, format!("{}{target}", world.server.url()));
             // With a body, so that nothing else can be wrong first.
-            if operation.0 == "post" {
-                request.json(&json!({}))
-            } else {
+            if operation.0 == "get" {
                 request
+            } else {
+                request.json(&json!({}))
             }
         };
         let status = Reply::to(request()).await.status;
+        if is_in(LOGINS, operation) {
+            assert_eq!(status, 422, "{operation:?}");
+            continue;
+        }
         if is_in(PUBLIC, operation) {
             assert_ne!(status, 401, "{operation:?} is on the list of what is public");
             continue;
@@ -125,10 +154,10 @@ async fn no_operation_answers_a_stranger() {
             let reply = Reply::to(request().header("X-API-Key", &user.key)).await;
             reply.problem(401, "/problems/unauthenticated");
         } else {
-            let body = if operation.0 == "post" {
-                b"{}".to_vec()
-            } else {
+            let body = if operation.0 == "get" {
                 Vec::new()
+            } else {
+                b"{}".to_vec()
             };
             let headers = miner.signed(&method, &target, &body);
             miner

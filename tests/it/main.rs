@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 mod harness;
 
+mod access;
+mod accounts;
 mod answers;
 mod api;
 mod architecture;

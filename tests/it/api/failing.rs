@@ -2,15 +2,28 @@
 use std::time::Duration;
 
 use reqwest::Method;
-use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection as _};
 use violet::server::Server;
 
-use super::errors::{Operation, Walk, languages};
+use super::{
+    errors::{Operation, Walk},
+    refusals::{self, languages},
+};
 use crate::harness::{Reply, SERVER, keypair};
 
 /// Every operation that asks the database asks one of these first.
-const ASKED: [&str; 4] = ["api_keys", "auth_nonces", "stake_proofs", "users"];
+const ASKED: [&str; 10] = [
+    "api_keys",
+    "auth_nonces",
+    "login_attempts",
+    "mail_tokens",
+    "refresh_tokens",
+    "server_secrets",
+    "sessions",
+    "stake_proofs",
+    "users",
+    "wallet_sessions",
+];
 
 /// More requests than a stranger may send.
 pub(super) async fn exceed(walk: &mut Walk, operations: &[Operation]) {
@@ -57,11 +70,8 @@ async fn ask_anew(walk: &Walk, server: &Server, operation: &Operation) -> Reply 
         let url = format!("{}{target}", server.url());
         return Reply::to(walk.world.http.request(method, url).header("X-API-Key", fresh)).await;
     }
-    let body = if operation.path == "/api/v1/auth/register" {
-        json!({ "email": format!("{}@example.org", &fresh[7..20]), "password": "long enough" })
-    } else {
-        json!({})
-    };
+    server.app.standings.forget();
+    let body = refusals::body(&operation.path, &fresh);
     let body = if operation.method == "GET" {
         Vec::new()
     } else {
@@ -76,14 +86,17 @@ pub(super) async fn break_the_database(walk: &mut Walk, operations: &[Operation]
         .iter()
         .filter(|operation| operation.named().iter().any(|error| error.2 == 500))
         .collect();
+    // One that remembers nothing.
+    let broken = walk.world.replica().await;
     let renaming = ASKED.map(|table| format!("alter table {table} rename to {table}_gone"));
     walk.world.sql(&renaming.join(";")).await;
     for operation in &asking {
-        let reply = ask_anew(walk, &walk.world.server, operation).await;
+        let reply = ask_anew(walk, &broken, operation).await;
         walk.see(operation, &reply);
     }
     let renaming = ASKED.map(|table| format!("alter table {table}_gone rename to {table}"));
     walk.world.sql(&renaming.join(";")).await;
+    broken.stop().await;
 
     let away = walk.world.replica().await;
     away.app.db.close().await;

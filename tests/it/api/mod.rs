@@ -8,5 +8,7 @@ mod idempotency;
 mod metrics;
 mod problems;
 mod reading;
+mod refusals;
+mod refusals_of_people;
 mod system;
 mod unread;

@@ -96,6 +96,13 @@ async fn every_kind_of_problem_is_answered_to_somebody() {
             see(&reply, 422, "/problems/idempotency-key-reused");
         }
     }
+    let wrong = json!({ "email": "nobody@example.org", "password": "wrong horse" });
+    let login = || Reply::to(world.http.post(format!("{url}/api/v1/auth/login")).json(&wrong));
+    login().await.problem(401, "/problems/unauthenticated");
+    world
+        .sql("update login_attempts set next_at = now() + interval '1 hour'")
+        .await;
+    see(&login().await, 429, "/problems/too-many-requests");
     let task = user.submit(&translation(1)).await;
     user.cancel(&task).await.ok();
     see(&user.cancel(&task).await, 409, "/problems/conflict");

@@ -78,7 +78,54 @@ async fn users_and_keys_made_by_hand_submit_tasks() {
     assert_refused(&unknown, "user");
     assert_eq!(world.count("users").await, 2);
     assert_eq!(world.count("api_keys").await, 4);
+
+    passwords_are_changed_and_events_told(&world, password).await;
     world.end().await;
+}
+
+/// Another password, and the log as lines.
+async fn passwords_are_changed_and_events_told(world: &World, password: &str) {
+    let login = |password: &'static str| {
+        let credentials = serde_json::json!({ "email": "me@example.org", "password": password });
+        let request = world
+            .http
+            .post(format!("{}/api/v1/auth/login", world.server.url()));
+        Reply::to(request.json(&credentials))
+    };
+    login("correct horse").await.ok();
+    let changed = violet(world, &["user", "password", "me@example.org"], "battery staple\n").await;
+    assert!(line(&changed).contains("changed"));
+    login("correct horse")
+        .await
+        .problem(401, "/problems/unauthenticated");
+    login("battery staple").await.ok();
+    let unknown = violet(world, &["user", "password", "nobody@example.org"], password).await;
+    assert_refused(&unknown, "user");
+    let exported = violet(world, &["audit", "security-events"], "").await;
+    let lines: Vec<serde_json::Value> = String::from_utf8(exported.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let told: Vec<&str> = lines
+        .iter()
+        .rev()
+        .map(|event| event["event"].as_str().unwrap())
+        .collect();
+    let expected = [
+        "user.registered",
+        "user.registered",
+        "key.made",
+        "key.made",
+        "key.revoked",
+        "login",
+        "password.reset",
+        "login",
+        "login",
+    ];
+    assert_eq!(told, expected);
+    let logins = violet(world, &["audit", "security-events", "--event", "login"], "").await;
+    assert_eq!(String::from_utf8(logins.stdout).unwrap().lines().count(), 3);
 }
 
 async fn keys_are_bounded_listed_and_revoked(world: &World) {

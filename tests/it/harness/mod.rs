@@ -3,6 +3,7 @@
 mod database;
 mod http;
 mod neuron;
+mod post_office;
 pub(crate) mod samples;
 mod user;
 mod way;
@@ -11,6 +12,7 @@ mod world;
 pub(crate) use database::Database;
 pub(crate) use http::{Multipart, Reply};
 pub(crate) use neuron::{MODEL, Neuron, keypair, nonce, sign, signature_text};
+pub(crate) use post_office::PostOffice;
 pub(crate) use user::{TEXT, User, translation};
 pub(crate) use way::Way;
 pub(crate) use world::{SERVER, World, eventually, fresh_chain};

@@ -161,6 +161,12 @@ async fn after_a_rotation_both_secrets_work_for_a_while() {
             user.key
         ))
         .await;
+    world
+        .sql(
+            "insert into memberships (organization_id, user_id, role)
+             select organization_id, user_id, 'admin' from api_keys on conflict do nothing",
+        )
+        .await;
     let refused = rotate(&other, id).await;
     assert!(
         refused
