@@ -6,12 +6,13 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 export SQLX_OFFLINE := true
 target := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help run test bench lint sqlx fmt clean setup rust
+.PHONY: help run test bench fuzz lint sqlx fmt clean setup rust
 
 help:
 	@echo 'make run    install what is missing, build, and run everything here, with one real task of each type'
 	@echo 'make test   install what is missing and run all tests'
 	@echo 'make bench  measure tasks a second beside the database, a metagraph beside the Python SDKs, a large dev chain'
+	@echo 'make fuzz   run each fuzz target for TIME seconds (60)'
 	@echo 'make lint   format, lints, documentation, unused dependencies, licences'
 	@echo 'make sqlx   refresh .sqlx after a query or a migration changed'
 	@echo 'make fmt    format the code'
@@ -29,6 +30,9 @@ bench: setup
 	cargo run --release --locked -p violet-chain --example snapshot -- \
 		"$$(scripts/python-sdk bittensor-11.3.0)" "$$(scripts/python-sdk bittensor-10.5.0)"
 	cargo run --release --locked -p violet-devchain --example size
+
+fuzz: setup
+	scripts/fuzz $(or $(TIME),60)
 
 sqlx: setup
 	scripts/sqlx-prepare

@@ -2,7 +2,10 @@
 //! run with one transaction of the same 1 + 3 rows for each task.
 //!
 //! Everything is on: key, validation, draw, three assignments, signed records, commit to disk (fsync). Server, load
-//! and database share the machine; compare the ratio, not the rates.
+//! and database share the machine; compare the ratio, not the rates. Then signed requests, beside verifying alone.
+#[path = "bench/signed.rs"]
+mod signed;
+
 use std::{
     error::Error,
     path::Path,
@@ -111,6 +114,8 @@ async fn run(cluster: &PrivateCluster, folder: &Path) -> Result<String, Failure>
     ) = (most, most, most);
     let limits = &mut config.limits;
     (limits.key_per_minute, limits.organization_per_minute) = (u64::MAX / 4, u64::MAX / 4);
+    // They are signed before the clock runs.
+    config.identity.signature_age_seconds = 600;
     let server = Server::start(config, Keypair::generate().0).await?;
     server.app.snapshots.first().await;
     let key = prepare(&server.url()).await?;
@@ -152,6 +157,13 @@ async fn run(cluster: &PrivateCluster, folder: &Path) -> Result<String, Failure>
         median(&mut written),
         median(&mut accepted) / median(&mut written)
     );
+    sqlx::raw_sql("truncate task_open, task_assignments")
+        .execute(&mut open)
+        .await?;
+    let miners: Vec<Keypair> = (1..=MINERS)
+        .map(|number| Keypair::from_uri(&miner(number), CryptoType::Sr25519))
+        .collect::<Result<_, _>>()?;
+    let text = format!("{text}\n{}", signed::measure(&server, &miners).await?);
     server.stop().await;
     chain.shutdown().await;
     Ok(text)

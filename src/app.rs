@@ -20,9 +20,11 @@ use crate::{
     services::{
         accepting, answering,
         batch::{self, Batcher, Inbox},
+        enrolment::Enrolment,
         evaluating,
         files::Links,
         hub::{Hub, Topic},
+        identity::KeyRing,
         keys::KeyCache,
         limiting::Rates,
         nonces,
@@ -85,6 +87,10 @@ pub struct Parts {
     pub tokens: Tokens,
     /// The key of wallet challenges.
     pub wallet_seal: Seal,
+    /// Public keys of neurons.
+    pub ring: KeyRing,
+    /// Challenges and keys of neurons.
+    pub enrolment: Enrolment,
     /// Group commit of submissions.
     pub accepting: Batcher<accepting::Submission, accepting::Accepted>,
     /// Group commit of answers.
@@ -133,6 +139,7 @@ impl App {
             rule: config.rule(),
             hotkey: keypair.hotkey(),
             links: Links::new(&keypair)?,
+            enrolment: Enrolment::new(&keypair)?,
             keypair,
             blobs,
             started: Instant::now(),
@@ -155,6 +162,7 @@ impl App {
             standings: Standings::new(Duration::from_secs(config.accounts.standing_cache_seconds)),
             tokens: Tokens::default(),
             wallet_seal: Seal::default(),
+            ring: KeyRing::default(),
             accepting,
             answering,
             evaluating,

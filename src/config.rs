@@ -8,7 +8,7 @@ use figment::{
     providers::{Env, Format, Toml},
 };
 use serde::Deserialize;
-use violet_chain::BlockHash;
+use violet_chain::{BlockHash, auth::Scheme};
 
 use crate::{
     domain::{TaskType, quotas::Quotas, rates::Limits, routing::Rule},
@@ -20,6 +20,8 @@ pub(crate) const DEFAULTS: &str = include_str!("../config/default.toml");
 const LEAST_CONNECTIONS: u32 = 4;
 /// Seconds that `?wait=` may ask for.
 const LONGEST_WAIT: u64 = 60;
+/// What any convention allows is shorter; every request within it is remembered.
+const LONGEST_WINDOW: u64 = 3600;
 
 /// Every setting; `config/default.toml` says what each one means.
 #[derive(Clone, Debug, Deserialize)]
@@ -98,6 +100,83 @@ pub struct Identity {
     pub argon2_passes: u32,
     pub argon2_lanes: u32,
     pub key_cache_seconds: u64,
+    pub enrolment: bool,
+    pub neuron_key_days: u32,
+    pub schemes: Schemes,
+    pub windows: Windows,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml documents each field once")]
+pub struct Schemes {
+    pub miner: Vec<Scheme>,
+    pub validator: Vec<Scheme>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml documents each field once")]
+pub struct Windows {
+    pub epistula: Window,
+    pub chutes: Window,
+    pub fiber: Window,
+    pub synapse: Window,
+}
+
+/// How old and how far ahead a signature may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml documents each field once")]
+pub struct Window {
+    pub age_seconds: u64,
+    pub ahead_seconds: u64,
+}
+
+impl Identity {
+    /// The window of a scheme.
+    pub fn window(&self, scheme: Scheme) -> Window {
+        match scheme {
+            Scheme::Btauth1 => Window {
+                age_seconds: self.signature_age_seconds,
+                ahead_seconds: self.signature_ahead_seconds,
+            },
+            Scheme::Epistula2 => self.windows.epistula,
+            Scheme::Chutes => self.windows.chutes,
+            Scheme::Fiber => self.windows.fiber,
+            Scheme::Synapse => self.windows.synapse,
+        }
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        for (group, schemes) in [
+            ("miner", &self.schemes.miner),
+            ("validator", &self.schemes.validator),
+        ] {
+            if !schemes.contains(&Scheme::Btauth1) {
+                return Err(ConfigError::Invalid(format!(
+                    "identity.schemes.{group} lacks btauth/1, which is always on"
+                )));
+            }
+        }
+        if !(1..=3650).contains(&self.neuron_key_days) {
+            return Err(ConfigError::Invalid(
+                "identity.neuron_key_days is not from 1 to 3650".into(),
+            ));
+        }
+        for scheme in Scheme::ALL {
+            let Window {
+                age_seconds,
+                ahead_seconds,
+            } = self.window(scheme);
+            if age_seconds > LONGEST_WINDOW || ahead_seconds > LONGEST_WINDOW {
+                return Err(ConfigError::Invalid(format!(
+                    "the window of {scheme} under identity is longer than {LONGEST_WINDOW} s"
+                )));
+            }
+        }
+        Ok(())
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -208,9 +287,8 @@ impl Config {
             ));
         }
         if config.server.longest_wait_seconds > LONGEST_WAIT {
-            return Err(ConfigError::Invalid(format!(
-                "server.longest_wait_seconds is above {LONGEST_WAIT}, the most that a request may ask for"
-            )));
+            let text = format!("server.longest_wait_seconds is above {LONGEST_WAIT}");
+            return Err(ConfigError::Invalid(text));
         }
         if config.server.connections == 0 {
             return Err(ConfigError::Invalid("server.connections is 0".into()));
@@ -237,6 +315,7 @@ impl Config {
         if config.chain.silence_seconds == 0 {
             return Err(ConfigError::Invalid("chain.silence_seconds is 0".into()));
         }
+        config.identity.validate()?;
         Ok(config)
     }
 
@@ -368,6 +447,48 @@ mod tests {
         let figment = Figment::from(Toml::string(DEFAULTS)).merge(("chain.silence_seconds", 0));
         let error = Config::from_figment(&figment).unwrap_err();
         assert!(error.to_string().contains("chain.silence_seconds"), "{error}");
+    }
+
+    #[test]
+    fn schemes_are_known_by_name_and_one_is_always_on() {
+        let with = |value: Vec<&str>| {
+            let figment = Figment::from(Toml::string(DEFAULTS)).merge(("identity.schemes.validator", value));
+            Config::from_figment(&figment)
+        };
+        let all: Vec<&str> = Scheme::ALL.iter().map(|scheme| scheme.as_str()).collect();
+        let schemes = with(all.clone()).unwrap().identity.schemes;
+        assert_eq!(
+            (schemes.validator, schemes.miner),
+            (Scheme::ALL.to_vec(), vec![Scheme::Btauth1])
+        );
+        let unknown = format!("{:?}", with(vec!["btauth/1", "epistula/1"]).unwrap_err());
+        for name in all.iter().chain(&["epistula/1", "identity", "validator"]) {
+            assert!(unknown.contains(name), "{unknown} lacks {name}");
+        }
+        let error = with(vec!["fiber"]).unwrap_err().to_string();
+        let expected = "settings: identity.schemes.validator lacks btauth/1, which is always on";
+        assert_eq!(error, expected);
+    }
+
+    #[test]
+    fn keys_of_neurons_last_from_a_day_to_ten_years() {
+        for bad in [0, 3651] {
+            let error = set("identity.neuron_key_days", bad).unwrap_err().to_string();
+            assert_eq!(error, "settings: identity.neuron_key_days is not from 1 to 3650");
+        }
+        for good in [1, 3650] {
+            set("identity.neuron_key_days", good).unwrap();
+        }
+    }
+
+    #[test]
+    fn windows_have_a_limit() {
+        for name in ["signature_age_seconds", "windows.fiber.ahead_seconds"] {
+            let name = format!("identity.{name}");
+            let error = set(&name, 3601).unwrap_err().to_string();
+            assert!(error.contains("longer than 3600 s"), "{error}");
+            set(&name, 3600).unwrap();
+        }
     }
 
     #[test]

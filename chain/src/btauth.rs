@@ -184,18 +184,23 @@ impl Claim {
         if u128::from(ahead) > rules.max_ahead.as_nanos() {
             return Err(AuthError::Future);
         }
-        let message = message(
-            self.crypto,
-            request,
-            self.nonce,
-            &self.hotkey,
-            self.receiver.as_ref(),
-        );
+        let message = self.message(request);
         if keys::verify(self.crypto, &self.hotkey, message.as_bytes(), &self.signature) {
             Ok(())
         } else {
             Err(AuthError::BadSignature)
         }
+    }
+
+    /// What its sender signs of this request.
+    pub(crate) fn message(&self, request: &RequestLine<'_>) -> String {
+        message(
+            self.crypto,
+            request,
+            self.nonce,
+            &self.hotkey,
+            self.receiver.as_ref(),
+        )
     }
 }
 

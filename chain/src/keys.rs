@@ -171,23 +171,42 @@ pub(crate) fn seed_of(mnemonic: &str) -> Option<[u8; 32]> {
 
 /// Whether `key` signed exactly these bytes. Bytes that are no key or no signature are a plain `false`.
 pub fn verify(crypto: CryptoType, key: &Hotkey, message: &[u8], signature: &[u8; 64]) -> bool {
-    match crypto {
-        CryptoType::Sr25519 => {
-            let Ok(key) = schnorrkel::PublicKey::from_bytes(&key.0) else {
-                return false;
-            };
-            // `from_bytes` refuses a signature without schnorrkel's marker bit.
-            let Ok(signature) = schnorrkel::Signature::from_bytes(signature) else {
-                return false;
-            };
-            key.verify_simple(CONTEXT, message, &signature).is_ok()
-        }
-        CryptoType::Ed25519 => {
-            let Ok(key) = ed25519_dalek::VerifyingKey::from_bytes(&key.0) else {
-                return false;
-            };
-            key.verify_strict(message, &ed25519_dalek::Signature::from_bytes(signature))
-                .is_ok()
+    VerifyingKey::new(crypto, key).is_some_and(|key| key.verify(message, signature))
+}
+
+/// A public key that was decoded, for whoever verifies more than one signature of it: decoding is a tenth of the work.
+#[derive(Clone, Debug)]
+pub struct VerifyingKey(Public);
+
+#[derive(Clone, Debug)]
+enum Public {
+    Sr25519(schnorrkel::PublicKey),
+    Ed25519(ed25519_dalek::VerifyingKey),
+}
+
+impl VerifyingKey {
+    /// `None` when the bytes are no point of the curve, or of sr25519 the neutral one: its secret is zero, so that
+    /// anybody signs for it, and accounts of that address are about.
+    pub fn new(crypto: CryptoType, key: &Hotkey) -> Option<Self> {
+        Some(Self(match crypto {
+            CryptoType::Sr25519 if key.0 == [0; 32] => return None,
+            CryptoType::Sr25519 => Public::Sr25519(schnorrkel::PublicKey::from_bytes(&key.0).ok()?),
+            CryptoType::Ed25519 => Public::Ed25519(ed25519_dalek::VerifyingKey::from_bytes(&key.0).ok()?),
+        }))
+    }
+
+    /// Whether it signed exactly these bytes.
+    pub fn verify(&self, message: &[u8], signature: &[u8; 64]) -> bool {
+        match &self.0 {
+            Public::Sr25519(key) => {
+                // `from_bytes` refuses a signature without schnorrkel's marker bit.
+                schnorrkel::Signature::from_bytes(signature)
+                    .is_ok_and(|signature| key.verify_simple(CONTEXT, message, &signature).is_ok())
+            }
+            Public::Ed25519(key) => {
+                let signature = ed25519_dalek::Signature::from_bytes(signature);
+                key.verify_strict(message, &signature).is_ok()
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 //! This crate knows nothing of any product built on it, and it is the only one that knows subxt: no type of
 //! subxt is in its interface. It reads the chain by name from the live metadata and refuses to guess.
 
+pub mod auth;
 pub mod btauth;
 mod causes;
 mod client;
@@ -38,7 +39,7 @@ pub use commitments::Commitment;
 pub use error::{Error, Source};
 pub use heads::FinalizedHeads;
 pub use hyperparameters::{Hyperparameter, Hyperparameters};
-pub use keys::{KeyError, Keypair, VrfProof, verify};
+pub use keys::{KeyError, Keypair, VerifyingKey, VrfProof, verify};
 pub use mechanisms::Mechanism;
 pub use proof::{ProofError, ProvedNeuron, ProvedStakes, StakeProof};
 pub use rules::WeightTerms;

@@ -166,7 +166,11 @@ impl<'de> Deserialize<'de> for BlockHash {
 
 /// `0x` and exactly 2·N lower-case hex digits; anything else is `None`.
 pub(crate) fn hex_prefixed<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let digits = text.strip_prefix("0x")?;
+    hex_digits(text.strip_prefix("0x")?)
+}
+
+/// Exactly 2·N lower-case hex digits; anything else is `None`.
+pub(crate) fn hex_digits<const N: usize>(digits: &str) -> Option<[u8; N]> {
     let lower = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
     if digits.len() != 2 * N || !digits.bytes().all(lower) {
         return None;

@@ -61,6 +61,8 @@ typed_ids! {
     InvitationId,
     /// A key of the REST API.
     ApiKeyId,
+    /// A key of a neuron.
+    NeuronKeyId,
     /// One piece of work handed to the subnet.
     TaskId,
     /// A file in object storage.

@@ -2,6 +2,7 @@
 pub mod access;
 pub mod capability;
 pub mod consensus;
+pub mod enrolment;
 mod ids;
 pub mod lockout;
 pub mod media;
@@ -15,7 +16,9 @@ pub mod scopes;
 pub mod signing;
 pub mod task;
 
-pub use ids::{ApiKeyId, BatchId, FileId, InvitationId, OrganizationId, SessionId, TaskId, UserId};
+pub use ids::{
+    ApiKeyId, BatchId, FileId, InvitationId, NeuronKeyId, OrganizationId, SessionId, TaskId, UserId,
+};
 pub use task::{Priority, TaskState, TaskType};
 
 use blake2::{Blake2b, Digest, digest::consts::U32};

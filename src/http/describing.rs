@@ -15,6 +15,7 @@ const API_KEY: &str = "api_key";
 const BTAUTH: &str = "btauth";
 const SESSION: &str = "session";
 const WALLET: &str = "wallet";
+const NEURON_KEY: &str = "neuron_key";
 
 /// Adds the errors of every operation that answers problems, and the schemes that they name.
 pub(super) fn complete(api: &mut OpenApi) {
@@ -31,7 +32,14 @@ pub(super) fn complete(api: &mut OpenApi) {
             BTAUTH,
             "X-Bittensor-Signature",
             "A miner or validator signs method, path with query, and body with its hotkey, for the receiver that \
-             `GET /api/v1/network` names, and sends this header with the others of btauth/1",
+             `GET /api/v1/network` names, and sends this header with the others of btauth/1. A server may take epistula/2, \
+             chutes, fiber and synapse as well; what it does not take, it refuses by name",
+        ),
+        (
+            NEURON_KEY,
+            "X-API-Key",
+            "A neuron's key, instead of signatures of requests; `POST /api/v1/miner/authenticate` and \
+             `/api/v1/validator/authenticate` give one",
         ),
     ] {
         let scheme =

@@ -10,16 +10,17 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
+use violet_chain::auth;
 
 use super::{
     extract::{Path, Query, check_declared_length},
     limiting::Tally,
-    principal::{May, refuse_unsigned, signed},
+    principal::{self, May},
     problem::ApiError,
 };
 use crate::{
     app::App,
-    domain::{FileId, TaskId, access::may},
+    domain::{FileId, TaskId, access::may, enrolment::NeuronKind},
     error::Error,
     services::files::{self, Reader},
     store::files::Reference,
@@ -191,7 +192,7 @@ struct Uploaded {
 /// `Content-Digest: sha-256=:…:` (RFC 9530) declares the body that the signature covers; signature, nonce and
 /// assignment are checked before the body is read, the body against its digest while it is.
 #[utoipa::path(
-    post, path = "/miner/files", tag = "miners", security(("btauth" = [])),
+    post, path = "/miner/files", tag = "miners", security(("btauth" = []), ("neuron_key" = [])),
     params(ForTask, ("Content-Digest" = String, Header, description = "sha-256=:base64:")),
     request_body(content = Vec<u8>, content_type = "audio/wav"),
     responses(
@@ -208,14 +209,15 @@ async fn upload_answer_file(State(app): State<App>, request: Request) -> Result<
         .get(CONTENT_DIGEST)
         .and_then(|value| value.to_str().ok());
     // A stranger learns nothing about the form of the request.
-    refuse_unsigned(&parts, &app).await?;
+    let credential = principal::credential(&parts, &app, NeuronKind::Miner).await?;
     let digest = declared.and_then(sha256_of).ok_or_else(|| {
         ApiError::malformed(
             StatusCode::BAD_REQUEST,
             "Content-Digest: is required, as sha-256=:base64 of 32 bytes:",
         )
     })?;
-    let caller = signed(&parts, &app, digest).await?;
+    let declared = auth::Body::Declared(digest);
+    let caller = credential.admit(&parts, &app, declared).await?;
     let limit = usize::try_from(app.config.tasks.answer_file_bytes).unwrap_or(usize::MAX);
     check_declared_length(&parts.headers, limit)?;
     let Query(ForTask { task_id }) = Query::<ForTask>::from_request_parts(&mut parts, &app).await?;

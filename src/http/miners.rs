@@ -58,7 +58,7 @@ struct Beat {
 
 /// Say what this miner can do and that it is there.
 #[utoipa::path(
-    post, path = "/miner/heartbeat", tag = "miners", security(("btauth" = [])), request_body = Heartbeat,
+    post, path = "/miner/heartbeat", tag = "miners", security(("btauth" = []), ("neuron_key" = [])), request_body = Heartbeat,
     responses(
         (status = 200, description = "Noted", body = Beat),
         (status = 422, description = "invalid-value"),
@@ -179,7 +179,7 @@ fn assigned() -> String {
 
 /// Read the open assignments of this miner; `wait` holds the answer until there is one.
 #[utoipa::path(
-    get, path = "/miners/{uid}/tasks", tag = "miners", security(("btauth" = [])),
+    get, path = "/miners/{uid}/tasks", tag = "miners", security(("btauth" = []), ("neuron_key" = [])),
     params(("uid" = u16, Path, description = "The caller's own"), Filter, Wait),
     responses(
         (status = 200, description = "Open assignments, most urgent first", body = [Assignment]),
@@ -262,7 +262,7 @@ struct AnswerReceipt {
 
 /// Answer a task. One answer counts for each task and hotkey, and it is final.
 #[utoipa::path(
-    post, path = "/miner/answers", tag = "miners", security(("btauth" = [])), request_body = NewAnswer,
+    post, path = "/miner/answers", tag = "miners", security(("btauth" = []), ("neuron_key" = [])), request_body = NewAnswer,
     responses(
         (status = 200, description = "What became of it", body = AnswerReceipt),
         (status = 404, description = "not-found"),
@@ -326,7 +326,7 @@ struct Released {
 
 /// Give an assignment back that this miner cannot do; another miner is drawn.
 #[utoipa::path(
-    post, path = "/miner/refusals", tag = "miners", security(("btauth" = [])), request_body = Refusal,
+    post, path = "/miner/refusals", tag = "miners", security(("btauth" = []), ("neuron_key" = [])), request_body = Refusal,
     responses((status = 200, description = "Whether there was one", body = Released), ApiError)
 )]
 async fn refuse_task(

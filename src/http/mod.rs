@@ -4,6 +4,7 @@ mod api_keys;
 mod audit;
 mod client_address;
 mod describing;
+mod enrolment;
 mod files;
 mod limiting;
 mod miners;
@@ -62,8 +63,10 @@ const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
         title = "Violet",
         description = "The gateway between ordinary users and a Bittensor subnet.\n\n\
             Users send an API key as `X-API-Key` (or `Authorization: Bearer`); `POST /api/v1/auth/register` gives \
-            one. Or they log in at `/api/v1/auth/login` and send the access token as `Authorization: Bearer`. Miners and validators sign each request with their hotkey (`btauth/1`), for the receiver that \
-            `GET /api/v1/network` names.\n\n\
+            one. Or they log in at `/api/v1/auth/login` and send the access token as `Authorization: Bearer`. \
+            Miners and validators sign each request with their hotkey (`btauth/1`), for the receiver that \
+            `GET /api/v1/network` names; those that cannot are given a key for one signature \
+            (`POST /api/v1/miner/authenticate`).\n\n\
             Requests are limited by key, organisation, hotkey, or address. Every answer below `/api/` says where its \
             sender stands: `RateLimit-Policy` and `RateLimit` for each limit, `RateLimit-Limit`, `-Remaining` and \
             `-Reset` for the nearest one. Too many get 429 with `Retry-After`.\n\n\
@@ -99,6 +102,7 @@ fn routes(usual: Duration, uploads: Duration, largest: usize) -> OpenApiRouter<A
         .merge(miners::router())
         .merge(validators::router())
         .merge(neurons::router())
+        .merge(enrolment::router())
         .merge(audit::router())
         .merge(system::router())
         .merge(usage::router())

@@ -8,10 +8,10 @@ use axum::{
 };
 use chrono::{DateTime, Utc};
 use serde::de::DeserializeOwned;
-use sha2::{Digest, Sha256};
-use violet_chain::btauth::{EMPTY_BODY_SHA256, RequestLine};
+use violet_chain::auth::{self, AuthError, Body, Claim};
 
 use super::{
+    API_KEY,
     extract::{check_declared_length, whole},
     limiting,
     problem::ApiError,
@@ -21,10 +21,12 @@ use crate::{
     domain::{
         OrganizationId, SessionId, UserId,
         access::{Grant, Needs, OrganizationRole},
+        enrolment::NeuronKind,
     },
     error::Error,
     services::{
-        identity::{self, Caller},
+        enrolment,
+        identity::{self, Caller, Group},
         keys::{self, Key, Maker},
         limiting::Subject,
         organizations::Actor,
@@ -245,7 +247,7 @@ impl<P: Needs> May<P> {
     }
 }
 
-/// A registered miner that signed a request without a body.
+/// A registered miner that signed a request without a body, or has a key.
 #[derive(Clone, Debug)]
 pub(crate) struct Miner(pub(crate) Caller);
 
@@ -253,11 +255,12 @@ impl FromRequestParts<App> for Miner {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        Ok(Self(signed(parts, app, EMPTY_BODY_SHA256).await?))
+        let credential = credential(parts, app, NeuronKind::Miner).await?;
+        Ok(Self(credential.admit(parts, app, Body::EMPTY).await?))
     }
 }
 
-/// A permitted validator that signed a request without a body.
+/// A permitted validator that signed a request without a body, or has a key.
 #[derive(Clone, Debug)]
 pub(crate) struct Validator(pub(crate) Caller);
 
@@ -265,12 +268,27 @@ impl FromRequestParts<App> for Validator {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let caller = signed(parts, app, EMPTY_BODY_SHA256).await?;
+        let credential = credential(parts, app, NeuronKind::Validator).await?;
+        let caller = credential.admit(parts, app, Body::EMPTY).await?;
         Ok(Self(permitted(app, caller)?))
     }
 }
 
-/// A registered miner and the JSON body that it signed.
+/// A registered neuron of whatever kind that signed a request without a body with its hotkey.
+#[derive(Clone, Debug)]
+pub(crate) struct Signer(pub(crate) Caller);
+
+impl FromRequestParts<App> for Signer {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let claim = identity::claim(app, Group::Keys, &headers(parts))?;
+        let credential = Credential::Signature(Box::new(claim), Group::Keys);
+        Ok(Self(credential.admit(parts, app, Body::EMPTY).await?))
+    }
+}
+
+/// A registered miner and the JSON body that it signed, or sent with a key.
 #[derive(Debug)]
 pub(crate) struct MinerJson<T>(pub(crate) Caller, pub(crate) T);
 
@@ -278,12 +296,12 @@ impl<T: DeserializeOwned> FromRequest<App> for MinerJson<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
-        let (caller, body) = signed_body(request, app).await?;
+        let (caller, body) = authenticated_body(request, app, NeuronKind::Miner).await?;
         Ok(Self(caller, parse(&body)?))
     }
 }
 
-/// A permitted validator and the JSON body that it signed.
+/// A permitted validator and the JSON body that it signed, or sent with a key.
 #[derive(Debug)]
 pub(crate) struct ValidatorJson<T>(pub(crate) Caller, pub(crate) T);
 
@@ -291,7 +309,7 @@ impl<T: DeserializeOwned> FromRequest<App> for ValidatorJson<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
-        let (caller, body) = signed_body(request, app).await?;
+        let (caller, body) = authenticated_body(request, app, NeuronKind::Validator).await?;
         let caller = permitted(app, caller)?;
         Ok(Self(caller, parse(&body)?))
     }
@@ -314,44 +332,80 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     })
 }
 
-pub(super) async fn signed(parts: &Parts, app: &App, body_sha256: [u8; 32]) -> Result<Caller, ApiError> {
-    // Nested routers see a shortened path; what was signed is the one on the wire.
-    let uri = parts
-        .extensions
-        .get::<OriginalUri>()
-        .map_or(&parts.uri, |original| &original.0);
-    let target = uri
-        .path_and_query()
-        .map_or_else(|| uri.path(), |target| target.as_str());
-    let request = RequestLine {
-        method: parts.method.as_str(),
-        target,
-        body_sha256,
-    };
-    let headers = parts
+fn headers(parts: &Parts) -> Vec<(&str, &[u8])> {
+    parts
         .headers
         .iter()
-        .map(|(name, value)| (name.as_str(), value.as_bytes()));
-    let claim = identity::verify(app, headers, &request)?;
-    let caller = identity::admit(app, &claim).await?;
-    limiting::admit(parts, app, &[Subject::Hotkey(caller.neuron.hotkey)]).await?;
-    Ok(caller)
+        .map(|(name, value)| (name.as_str(), value.as_bytes()))
+        .collect()
 }
 
-/// Without any signature there is no reason to look at a body.
-pub(super) async fn refuse_unsigned(parts: &Parts, app: &App) -> Result<(), ApiError> {
-    if !parts.headers.contains_key("x-bittensor-signature") {
-        signed(parts, app, EMPTY_BODY_SHA256).await?;
+/// What a neuron shows before there is any reason to look at a body.
+#[derive(Debug)]
+pub(super) enum Credential {
+    /// A claim that holds as far as it can be checked without the body.
+    Signature(Box<Claim>, Group),
+    /// A key that holds.
+    Key(Box<Caller>),
+}
+
+pub(super) async fn credential(parts: &Parts, app: &App, kind: NeuronKind) -> Result<Credential, ApiError> {
+    let headers = headers(parts);
+    let mut keys = parts.headers.get_all(API_KEY).iter();
+    let Some(key) = keys.next() else {
+        let group = Group::Neuron(kind);
+        let claim = identity::claim(app, group, &headers)?;
+        return Ok(Credential::Signature(Box::new(claim), group));
+    };
+    if keys.next().is_some() || Claim::read(&headers) != Err(AuthError::Missing) {
+        let text = "send one X-API-Key or a signature, not both";
+        return Err(Error::Unauthenticated(text.into()).into());
     }
-    Ok(())
+    let key = key.to_str().unwrap_or_default();
+    let (caller, _) = enrolment::authenticate(app, kind, key).await?;
+    Ok(Credential::Key(Box::new(caller)))
 }
 
-async fn signed_body(request: Request, app: &App) -> Result<(Caller, Bytes), ApiError> {
+impl Credential {
+    /// Who it is, once the credential holds for the request and this body.
+    pub(super) async fn admit(self, parts: &Parts, app: &App, body: Body<'_>) -> Result<Caller, ApiError> {
+        let (claim, group) = match self {
+            Self::Key(caller) => {
+                limiting::admit(parts, app, &[Subject::Hotkey(caller.neuron.hotkey)]).await?;
+                return Ok(*caller);
+            }
+            Self::Signature(claim, group) => (claim, group),
+        };
+        // Nested routers see a shortened path; what was signed is the one on the wire.
+        let uri = parts
+            .extensions
+            .get::<OriginalUri>()
+            .map_or(&parts.uri, |original| &original.0);
+        let target = uri
+            .path_and_query()
+            .map_or_else(|| uri.path(), |target| target.as_str());
+        let request = auth::Request {
+            method: parts.method.as_str(),
+            target,
+            body,
+            purpose: group.purpose(),
+        };
+        let caller = identity::admit(app, &claim, &request).await?;
+        limiting::admit(parts, app, &[Subject::Hotkey(caller.neuron.hotkey)]).await?;
+        Ok(caller)
+    }
+}
+
+async fn authenticated_body(
+    request: Request,
+    app: &App,
+    kind: NeuronKind,
+) -> Result<(Caller, Bytes), ApiError> {
     let (parts, body) = request.into_parts();
-    refuse_unsigned(&parts, app).await?;
+    let credential = credential(&parts, app, kind).await?;
     let limit = app.config.identity.signed_body_bytes;
     check_declared_length(&parts.headers, limit)?;
     let body = whole(body, limit).await?;
-    let caller = signed(&parts, app, Sha256::digest(&body).into()).await?;
+    let caller = credential.admit(&parts, app, Body::Whole(&body)).await?;
     Ok((caller, body))
 }

@@ -125,7 +125,7 @@ impl Task {
 
 /// Read the finished tasks that wait for this validator; `wait` holds the answer until there is one.
 #[utoipa::path(
-    get, path = "/validator/tasks", tag = "validators", security(("btauth" = [])), params(Wait),
+    get, path = "/validator/tasks", tag = "validators", security(("btauth" = []), ("neuron_key" = [])), params(Wait),
     responses(
         (
             status = 200, body = Finished,
@@ -193,7 +193,7 @@ struct EvaluationReceipt {
 
 /// Judge the answers of a finished task. Replaceable until the task is settled; hidden from others until then.
 #[utoipa::path(
-    post, path = "/validator/evaluations", tag = "validators", security(("btauth" = [])), request_body = NewEvaluation,
+    post, path = "/validator/evaluations", tag = "validators", security(("btauth" = []), ("neuron_key" = [])), request_body = NewEvaluation,
     responses(
         (status = 200, description = "What became of it", body = EvaluationReceipt),
         (status = 422, description = "invalid-value"),

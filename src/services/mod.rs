@@ -1,5 +1,6 @@
 //! What the product does, one file per noun. Owns transactions; speaks neither HTTP nor SQL.
 pub mod accounts;
+pub mod enrolment;
 pub mod identity;
 mod key_bounds;
 pub mod keys;

@@ -1,7 +1,14 @@
 //! Requests that were seen: each signature counts once per cluster.
 use std::collections::HashSet;
 
-use crate::{app::App, error::Result, services::batch::Write, store};
+use violet_chain::auth::Scheme;
+
+use crate::{
+    app::App,
+    error::Result,
+    services::{batch::Write, enrolment::CHALLENGE_LIFE},
+    store,
+};
 
 /// Nanoseconds in a minute: the size of a bucket.
 const BUCKET: i64 = 60_000_000_000;
@@ -13,6 +20,8 @@ pub struct Nonce {
     pub public_key: [u8; 32],
     /// Nanoseconds since 1970, as signed.
     pub nanos: i64,
+    /// What tells it from others of this key and minute.
+    pub once: u64,
 }
 
 /// What the store says of a nonce.
@@ -43,15 +52,15 @@ impl Write for Writer {
         let epoch = store::nonces::epoch(&mut connection, now).await?;
         let buckets: Vec<i64> = items.iter().map(|item| item.nanos / BUCKET).collect();
         let keys: Vec<Vec<u8>> = items.iter().map(|item| item.public_key.to_vec()).collect();
-        let nanos: Vec<i64> = items.iter().map(|item| item.nanos).collect();
-        let stored = store::nonces::insert(&mut connection, &buckets, &keys, &nanos).await?;
+        let nonces: Vec<i64> = items.iter().map(|item| item.once.cast_signed()).collect();
+        let stored = store::nonces::insert(&mut connection, &buckets, &keys, &nonces).await?;
         let mut new: HashSet<(Vec<u8>, i64)> = stored.into_iter().collect();
         Ok(items
             .iter()
             .map(|item| {
                 Ok(if item.nanos < epoch {
                     Seen::BeforeEpoch
-                } else if new.remove(&(item.public_key.to_vec(), item.nanos)) {
+                } else if new.remove(&(item.public_key.to_vec(), item.once.cast_signed())) {
                     Seen::First
                 } else {
                     Seen::Again
@@ -77,7 +86,11 @@ pub async fn begin(app: &App) -> Result<()> {
 /// # Errors
 /// When the database does not answer.
 pub async fn sweep(app: &App) -> Result<()> {
-    let window = app.config.identity.signature_age_seconds + app.config.identity.signature_ahead_seconds + 60;
+    let windows = Scheme::ALL.map(|scheme| app.config.identity.window(scheme));
+    let longest = windows
+        .iter()
+        .map(|window| window.age_seconds + window.ahead_seconds);
+    let window = longest.max().unwrap_or_default().max(CHALLENGE_LIFE.as_secs()) + 60;
     let before = app.clock.now_nanos().saturating_sub(window * 1_000_000_000);
     store::nonces::delete_before(&app.db, i64::try_from(before).unwrap_or(i64::MAX) / BUCKET).await?;
     Ok(())

@@ -12,6 +12,7 @@ pub mod login_attempts;
 pub mod mails;
 pub mod memberships;
 pub mod miners;
+pub mod neuron_keys;
 pub mod neurons;
 pub mod nonces;
 pub mod open;

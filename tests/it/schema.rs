@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, fmt::Debug};
 use sqlx::{AssertSqlSafe, Connection, Encode, PgConnection, Postgres, Type, postgres::PgConnectOptions};
 use violet::{
     domain::{
-        Priority, TaskState, TaskType, access::OrganizationRole, neurons::Kind, records::RecordKind,
-        task::Reason,
+        Priority, TaskState, TaskType, access::OrganizationRole, enrolment::NeuronKind, neurons::Kind,
+        records::RecordKind, task::Reason,
     },
     store::{accounts::Role, assignments::Outcome, mails::Purpose},
 };
@@ -170,6 +170,7 @@ async fn labels_of_enums_equal_the_rust_variants() {
         ("assignment_outcome", labels(db, &outcomes).await),
         ("mail_purpose", labels(db, &purposes).await),
         ("neuron_change", labels(db, Kind::ALL).await),
+        ("neuron_kind", labels(db, NeuronKind::ALL).await),
         ("organization_role", labels(db, OrganizationRole::ROLES).await),
         ("record_kind", labels(db, &kinds).await),
         ("task_priority", labels(db, &priorities).await),

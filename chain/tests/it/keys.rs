@@ -102,6 +102,17 @@ fn marker_bit_is_required() {
 }
 
 #[test]
+fn neutral_sr25519_key_signs_nothing() {
+    let mut signature = [0; 64];
+    signature[63] = 0x80;
+    // To the curve it is a signature of whatever there is.
+    let key = schnorrkel::PublicKey::from_bytes(&[0; 32]).unwrap();
+    let of_curve = schnorrkel::Signature::from_bytes(&signature).unwrap();
+    key.verify_simple(b"substrate", b"any", &of_curve).unwrap();
+    assert!(!verify(CryptoType::Sr25519, &Hotkey([0; 32]), b"any", &signature));
+}
+
+#[test]
 fn small_order_ed25519_key_signs_nothing() {
     // The identity point as key, and as R with s = 0: plain verification takes it for any message.
     let mut key = [0; 32];

@@ -3,6 +3,7 @@
 
 mod harness;
 
+mod auth;
 mod btauth;
 mod client;
 mod doctor;

@@ -6,17 +6,19 @@ use sqlx::{AssertSqlSafe, Connection as _};
 use violet::server::Server;
 
 use super::{
-    errors::{Operation, Walk},
+    errors::Walk,
+    operation::Operation,
     refusals::{self, languages},
 };
 use crate::harness::{Reply, SERVER, keypair};
 
 /// Every operation that asks the database asks one of these first.
-const ASKED: [&str; 10] = [
+const ASKED: [&str; 11] = [
     "api_keys",
     "auth_nonces",
     "login_attempts",
     "mail_tokens",
+    "neuron_keys",
     "refresh_tokens",
     "server_secrets",
     "sessions",
@@ -70,9 +72,15 @@ async fn ask_anew(walk: &Walk, server: &Server, operation: &Operation) -> Reply 
         let url = format!("{}{target}", server.url());
         return Reply::to(walk.world.http.request(method, url).header("X-API-Key", fresh)).await;
     }
+    if operation.enrols() {
+        let body = walk.miner.credentials(&walk.world);
+        let key = format!("violet_miner_{}", &fresh[7..]);
+        let request = walk.world.http.post(format!("{}{target}", server.url()));
+        return Reply::to(request.header("X-API-Key", key).json(&body)).await;
+    }
     server.app.standings.forget();
     let body = refusals::body(&operation.path, &fresh);
-    let body = if operation.method == "GET" {
+    let body = if ["DELETE", "GET"].contains(&operation.method.as_str()) {
         Vec::new()
     } else {
         body.to_string().into()

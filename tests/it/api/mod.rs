@@ -6,6 +6,7 @@ mod errors;
 mod failing;
 mod idempotency;
 mod metrics;
+mod operation;
 mod problems;
 mod reading;
 mod refusals;

@@ -1,8 +1,11 @@
 //! What each operation refuses in its own way, and the requests for that.
 use serde_json::json;
 
-use super::errors::{Operation, UNKNOWN, Walk, assert_parameter};
 pub(super) use super::refusals_of_people::{body, operator, refuse_unverified, wallet};
+use super::{
+    errors::{Walk, assert_parameter},
+    operation::{Operation, UNKNOWN},
+};
 use crate::harness::{Multipart, Neuron, Reply, TEXT, samples};
 
 pub(super) async fn signed(neuron: &Neuron, operation: &Operation, target: &str, body: Vec<u8>) -> Reply {
@@ -69,6 +72,16 @@ pub(super) async fn refuse(walk: &mut Walk, operation: &Operation) {
             let mut body = Neuron::heartbeat_body();
             body["version"] = "x".repeat(300).into();
             walk.see_answer(operation, &target, body.to_string()).await;
+        }
+        path if operation.enrols() => {
+            let neuron = if path.contains("miner") {
+                &walk.miner
+            } else {
+                &walk.validator
+            };
+            for reply in neuron.refused_enrolments(&walk.world, &target).await {
+                walk.see(operation, &reply);
+            }
         }
         "/api/v1/miners/{uid}/tasks" => {
             walk.see_answer(operation, &format!("{target}?status=done"), "")

@@ -3,7 +3,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use violet::server::Server;
 
-use super::errors::{Operation, UNKNOWN, Walk};
+use super::{
+    errors::Walk,
+    operation::{Operation, UNKNOWN},
+};
 use crate::{
     accounts::{PASSWORD, Person},
     harness::{Reply, SERVER, World, keypair},

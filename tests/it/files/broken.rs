@@ -82,8 +82,12 @@ async fn a_body_in_broken_chunks_is_malformed() {
         ("/api/v1/miner/heartbeat", json()),
         ("/api/v1/validator/evaluations", json()),
     ] {
-        let mut headers = vec![key.clone(), kind, "Transfer-Encoding: chunked".into()];
-        headers.extend(lines(&world.silent_miner(1).signed("POST", target, b"")));
+        let mut headers = vec![kind, "Transfer-Encoding: chunked".into()];
+        if target.contains("/miner/") || target.contains("/validator/") {
+            headers.extend(lines(&world.silent_miner(1).signed("POST", target, b"")));
+        } else {
+            headers.push(key.clone());
+        }
         let mut stream = head(&world, target, &headers).await;
         let mut body = format!("{:x}\r\n", begun.len().max(1)).into_bytes();
         body.extend(if begun.is_empty() { b"-" } else { &begun[..] });

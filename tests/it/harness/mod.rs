@@ -1,6 +1,7 @@
 //! What every test stands on: a database of its own, a chain, a server, users and neurons. All real, spoken to over
 //! HTTP; SQL is used to move deadlines back and to look at what no route shows.
 mod database;
+mod enrolment;
 mod http;
 mod neuron;
 mod post_office;

@@ -1,0 +1,3 @@
+//! Values of the headers of `synapse`.
+#![no_main]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| violet_fuzz::headers_of(violet_chain::auth::Scheme::Synapse, data));
