@@ -4,8 +4,8 @@ use crate::{
     domain::{OrganizationId, UserId},
     error::{Error, OnConstraint, Result},
     services::{
-        keys::{self, Secret},
-        mailing, passwords,
+        keys, mailing, passwords,
+        secrets::Secret,
         security::{Happened, Origin, What},
     },
     store::{

@@ -8,8 +8,6 @@ use blake2::{
 };
 use chrono::TimeDelta;
 use moka::future::Cache;
-use rand::rngs::OsRng;
-use sha2::{Digest, Sha256};
 use violet_chain::{Coldkey, CryptoType, Hotkey, KeyError, Keypair, Neuron, Snapshot, verify};
 
 use crate::{
@@ -22,6 +20,7 @@ use crate::{
     services::{
         identity::Caller,
         nonces::{Nonce, Seen},
+        secrets::{self, Secret, hash},
         snapshots,
     },
     store::{self, neuron_keys::NeuronKey},
@@ -34,8 +33,7 @@ const MOST_KEYS: usize = 16;
 /// How long a key that was looked up is remembered: one that was revoked at another replica works no longer.
 const REMEMBERED: Duration = Duration::from_secs(1);
 const LARGEST_CACHE: u64 = 10_000;
-/// Hex digits of a key after what it begins with, and how many of them are kept in clear to recognise it by.
-const DIGITS: usize = 64;
+/// Digits of a key after what it begins with that are kept in clear, to recognise it by.
 const SHOWN: usize = 6;
 const CONTEXT: &[u8] = b"violet/challenges/1";
 const SECOND: u64 = 1_000_000_000;
@@ -78,38 +76,12 @@ impl Enrolment {
     }
 }
 
-/// A key in clear: shown once, never stored, never logged.
-pub struct Secret(String);
-
-impl Secret {
-    fn generate(kind: NeuronKind) -> Result<Self> {
-        let mut bytes = [0u8; DIGITS / 2];
-        rand::TryRngCore::try_fill_bytes(&mut OsRng, &mut bytes).map_err(Error::internal)?;
-        Ok(Self(format!("{}{}", prefix(kind), hex::encode(bytes))))
-    }
-
-    /// The text to show.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Secret(…)")
-    }
-}
-
 /// What keys begin with: whose they are, and something for a scanner for leaked secrets to find.
 const fn prefix(kind: NeuronKind) -> &'static str {
     match kind {
         NeuronKind::Miner => "violet_miner_",
         NeuronKind::Validator => "violet_validator_",
     }
-}
-
-fn hash(key: &str) -> [u8; 32] {
-    Sha256::digest(key.as_bytes()).into()
 }
 
 fn unauthenticated(text: &str) -> Error {
@@ -188,8 +160,7 @@ fn wish(app: &App, kind: NeuronKind, credentials: Credentials) -> Result<Wish> {
 pub fn challenge(app: &App, kind: NeuronKind, credentials: &Credentials) -> Result<String> {
     let wish = wish(app, kind, credentials.clone())?;
     neuron(app, kind, credentials)?;
-    let mut random = [0u8; 16];
-    rand::TryRngCore::try_fill_bytes(&mut OsRng, &mut random).map_err(Error::internal)?;
+    let random: [u8; 16] = secrets::random()?;
     let challenge = Challenge {
         wish,
         random: hex::encode(random),
@@ -247,7 +218,7 @@ pub async fn enrol(
     }
     let neuron = neuron(app, kind, &credentials)?;
     spend(app, hotkey, issued, &challenge).await?;
-    let secret = Secret::generate(kind)?;
+    let secret = Secret::random(prefix(kind))?;
     let new = NeuronKey {
         neuron_key_id: NeuronKeyId::new(),
         kind,
@@ -257,7 +228,7 @@ pub async fn enrol(
         crypto: proof.crypto,
         registered_at: registration(&neuron),
         network,
-        prefix: secret.0[..prefix(kind).len() + SHOWN].to_owned(),
+        prefix: secret.reveal()[..prefix(kind).len() + SHOWN].to_owned(),
         created_at: now,
         expires_at: now + TimeDelta::days(app.config.identity.neuron_key_days.into()),
     };
@@ -269,7 +240,7 @@ pub async fn enrol(
             "this hotkey has {MOST_KEYS} keys; revoke one first"
         )));
     }
-    store::neuron_keys::insert(&mut *tx, &new, hash(&secret.0)).await?;
+    store::neuron_keys::insert(&mut *tx, &new, secret.hash()).await?;
     tx.commit().await?;
     tracing::info!(hotkey = %hotkey, uid = new.uid, kind = kind.name(), key = new.prefix, "a neuron got a key");
     Ok((secret, new))
@@ -315,10 +286,7 @@ pub async fn authenticate(app: &App, kind: NeuronKind, key: &str) -> Result<(Cal
         .iter()
         .find(|known| key.starts_with(prefix(**known)))
         .ok_or_else(refused)?;
-    if key.len() != prefix(*other).len() + DIGITS {
-        return Err(refused());
-    }
-    let hash = hash(key);
+    let hash = secrets::hash_of_form(prefix(*other), key).ok_or_else(refused)?;
     let found = if let Some(found) = app.enrolment.keys.get(&hash).await {
         found
     } else {

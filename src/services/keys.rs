@@ -3,8 +3,6 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use moka::future::Cache;
-use rand::rngs::OsRng;
-use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -14,6 +12,7 @@ use crate::{
     error::{Error, Result},
     services::{
         accounts, key_bounds as bounds,
+        secrets::{self, Secret},
         security::{Happened, Origin, What},
         seeing::Sight,
     },
@@ -46,37 +45,6 @@ impl KeyCache {
                 .build(),
         )
     }
-}
-
-/// A key, in clear: shown once, never stored, never logged.
-pub struct Secret(String);
-
-impl Secret {
-    fn generate() -> Result<Self> {
-        let mut bytes = [0u8; 32];
-        rand::TryRngCore::try_fill_bytes(&mut OsRng, &mut bytes).map_err(Error::internal)?;
-        Ok(Self(format!("{PREFIX}{}", hex::encode(bytes))))
-    }
-
-    /// The text to show.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-
-    /// What is kept in clear.
-    fn prefix(&self) -> &str {
-        &self.0[..SHOWN]
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Secret(…)")
-    }
-}
-
-fn hash(key: &str) -> [u8; 32] {
-    Sha256::digest(key.as_bytes()).into()
 }
 
 /// A key that works.
@@ -172,7 +140,7 @@ pub(crate) async fn create(
     user: UserId,
     name: &str,
 ) -> Result<Secret> {
-    let secret = Secret::generate()?;
+    let secret = Secret::random(PREFIX)?;
     insert(db, &secret, organization, user, name, None, None).await?;
     Ok(secret)
 }
@@ -191,8 +159,8 @@ async fn insert(
         id,
         organization,
         user,
-        prefix: secret.prefix(),
-        hash: hash(&secret.0),
+        prefix: &secret.reveal()[..SHOWN],
+        hash: secret.hash(),
         name,
         scopes,
         expires_at,
@@ -218,7 +186,7 @@ pub async fn make(app: &App, maker: Maker, from: &Origin, wish: Wish) -> Result<
             "the organisation has {most} keys that work already; revoke one first"
         )));
     }
-    let secret = Secret::generate()?;
+    let secret = Secret::random(PREFIX)?;
     let id = insert(
         &mut tx,
         &secret,
@@ -302,15 +270,15 @@ pub async fn rotate(app: &App, maker: Maker, from: &Origin, id: ApiKeyId) -> Res
             "this key does not work any more: make another one".into(),
         ));
     }
-    let secret = Secret::generate()?;
+    let secret = Secret::random(PREFIX)?;
     let grace = app.config.keys.grace_seconds;
     let mut tx = app.db.begin().await?;
     let rotated = store::api_keys::rotate(
         &mut *tx,
         maker.organization,
         id,
-        secret.prefix(),
-        hash(&secret.0),
+        &secret.reveal()[..SHOWN],
+        secret.hash(),
         f64::from(grace),
     )
     .await?;
@@ -395,10 +363,7 @@ pub async fn authenticate(app: &App, key: &str) -> Result<Arc<Key>> {
         )
     };
     // Whatever does not even look like a key need not reach the database.
-    if !key.starts_with(PREFIX) || key.len() != PREFIX.len() + 64 {
-        return Err(refused());
-    }
-    let hash = hash(key);
+    let hash = secrets::hash_of_form(PREFIX, key).ok_or_else(refused)?;
     // Who asks while it is looked up waits for the same answer.
     let found = app.keys.0.try_get_with(hash, look_up(app, hash)).await;
     let key = found.map_err(|error| match &*error {
