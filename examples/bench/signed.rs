@@ -7,18 +7,14 @@ use std::{
 };
 
 use nix::sys::resource::{UsageWho, getrusage};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-    task::JoinSet,
-};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream, task::JoinSet};
 use violet::server::Server;
 use violet_chain::{
     Keypair, VerifyingKey,
     btauth::{self, EMPTY_BODY_SHA256, RequestLine},
 };
 
-use super::{CONNECTIONS, Failure};
+use super::{CONNECTIONS, Failure, answer};
 
 /// Of each connection, signed before the clock runs.
 const REQUESTS: usize = 400;
@@ -114,7 +110,7 @@ async fn send(
             let mut buffer = Vec::with_capacity(4096);
             for request in requests {
                 stream.write_all(&request).await?;
-                answer(&mut stream, &mut buffer, expected).await?;
+                answer(&mut stream, &mut buffer, expected, "").await?;
             }
             Ok::<_, Failure>(())
         });
@@ -126,31 +122,6 @@ async fn send(
         wall: started.elapsed(),
         cpu: cpu()?.saturating_sub(before),
     })
-}
-
-async fn answer(stream: &mut TcpStream, buffer: &mut Vec<u8>, expected: &str) -> Result<(), Failure> {
-    buffer.clear();
-    loop {
-        if stream.read_buf(buffer).await? == 0 {
-            return Err("the server closed a connection".into());
-        }
-        let text = std::str::from_utf8(buffer)?;
-        let Some((head, body)) = text.split_once("\r\n\r\n") else {
-            continue;
-        };
-        let length: usize = head
-            .lines()
-            .find_map(|line| line.strip_prefix("content-length: "))
-            .and_then(|length| length.parse().ok())
-            .ok_or("no length")?;
-        if body.len() < length {
-            continue;
-        }
-        if !head.starts_with(expected) {
-            return Err(format!("not {expected}: {text}").into());
-        }
-        return Ok(());
-    }
 }
 
 /// What this process has taken of the processors.
