@@ -4,6 +4,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use violet::cli::{self, Cli};
 
+/// A request makes and drops some hundred small values, often on different threads.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();

@@ -1,7 +1,7 @@
 //! Accepting tasks: task, draw and assignments are durable before anybody is told, many in one commit.
 use std::collections::{HashMap, HashSet};
 
-use sqlx::PgConnection;
+use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
 use crate::{
@@ -12,11 +12,12 @@ use crate::{
         batch::Write,
         drawing::{self, Drawn},
         hub::Topic,
+        line::Line,
         quotas,
     },
     store::{
         self,
-        submissions::{NewKey, NewTask},
+        submissions::{NewKey, NewTask, Terms},
     },
 };
 
@@ -45,6 +46,8 @@ pub struct Accepted {
 pub struct Writer {
     /// For the database and the signing key.
     pub app: App,
+    /// To the database.
+    pub line: Line,
 }
 
 impl Write for Writer {
@@ -53,7 +56,7 @@ impl Write for Writer {
 
     async fn write(&mut self, items: &[Submission]) -> Result<Vec<Result<Accepted>>> {
         let app = &self.app;
-        let (written, mut refused) = match write(app, items).await {
+        let (written, mut refused) = match write(app, &mut self.line, items).await {
             Ok(done) => done,
             // The connection may have died after the commit: the ids tell.
             Err(error) => {
@@ -108,24 +111,31 @@ impl Write for Writer {
 type Written = (HashSet<TaskId>, HashMap<TaskId, Error>);
 
 /// Stores what is new in one transaction; answers which tasks are.
-async fn write(app: &App, items: &[Submission]) -> Result<Written> {
-    match write_all(app, items).await {
-        Ok(new) => Ok((new, HashMap::new())),
-        Err(error) if quotas::is_exceeded(&error) => write_what_may_be(app, items).await,
-        Err(error) => Err(error.into()),
-    }
+async fn write(app: &App, line: &mut Line, items: &[Submission]) -> Result<Written> {
+    let mut connection = line.take().await?;
+    let written = match write_all(app, &mut connection, items).await {
+        Ok(new) => (new, HashMap::new()),
+        Err(error) if quotas::is_exceeded(&error) => write_what_may_be(app, &mut connection, items).await?,
+        Err(error) => return Err(error.into()),
+    };
+    line.keep(connection);
+    Ok(written)
 }
 
 /// Stores what is new, if all of it is within the quotas.
-async fn write_all(app: &App, items: &[Submission]) -> Result<HashSet<TaskId>, sqlx::Error> {
+async fn write_all(
+    app: &App,
+    connection: &mut PgConnection,
+    items: &[Submission],
+) -> Result<HashSet<TaskId>, sqlx::Error> {
     let keys: Vec<&NewKey> = items.iter().filter_map(|item| item.key.as_ref()).collect();
     if keys.is_empty() && items.iter().all(|item| item.task.file.is_none()) {
         // One statement is a transaction: nothing else has to go with it.
         let all: Vec<&Submission> = items.iter().collect();
-        store(app, &mut *app.writing.acquire().await?, &all).await?;
+        store(app, connection, &all).await?;
         return Ok(items.iter().map(|item| item.task.task_id).collect());
     }
-    let mut tx = app.writing.begin().await?;
+    let mut tx = connection.begin().await?;
     let new = new_ones(&mut tx, items).await?;
     store_whole(app, &mut tx, &new).await?;
     tx.commit().await?;
@@ -133,8 +143,12 @@ async fn write_all(app: &App, items: &[Submission]) -> Result<HashSet<TaskId>, s
 }
 
 /// Stores what is new and within the quotas, in the order in which it came.
-async fn write_what_may_be(app: &App, items: &[Submission]) -> Result<Written> {
-    let mut tx = app.writing.begin().await?;
+async fn write_what_may_be(
+    app: &App,
+    connection: &mut PgConnection,
+    items: &[Submission],
+) -> Result<Written> {
+    let mut tx = connection.begin().await?;
     let mut new = new_ones(&mut tx, items).await?;
     let tasks: Vec<&NewTask> = new.iter().map(|item| &item.task).collect();
     let refused = quotas::refuse(app, &mut tx, &tasks).await?;
@@ -183,17 +197,12 @@ async fn store(app: &App, db: &mut PgConnection, new: &[&Submission]) -> Result<
     let drawn = new.iter().filter_map(|item| item.drawn.as_ref());
     let (assignments, batch) = drawing::to_store(app, drawn);
     let records = batch.as_ref().map(|batch| (app.hotkey, batch));
-    let usual = quotas::usual(app);
-    store::submissions::insert_tasks(
-        db,
-        app.config.netuid,
-        &tasks,
-        &counts,
-        &assignments,
-        records,
-        usual,
-    )
-    .await
+    let terms = Terms {
+        netuid: app.config.netuid,
+        silence_seconds: drawing::silence_seconds(app),
+        usual: quotas::usual(app),
+    };
+    store::submissions::insert_tasks(db, terms, &tasks, &counts, &assignments, records).await
 }
 
 /// The task that is stored under a key, if the same was asked.

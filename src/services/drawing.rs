@@ -117,8 +117,6 @@ pub async fn draw(app: &App, request: &Request) -> Result<Option<Drawn>> {
         .task_type
         .deadline(request.input_size)
         .as_secs_f64();
-    #[expect(clippy::cast_precision_loss, reason = "seconds of a setting")]
-    let silence = app.config.tasks.silence_seconds as f64;
     let reserved = Reserved::of(
         chosen
             .iter()
@@ -136,7 +134,6 @@ pub async fn draw(app: &App, request: &Request) -> Result<Option<Drawn>> {
                 slot,
                 attempt,
                 deadline_seconds: deadline,
-                silence_seconds: silence,
             }
         })
         .collect();
@@ -175,10 +172,16 @@ pub(crate) fn to_store<'a>(
     (assignments, recording::sign(app, records))
 }
 
+/// How long a miner may show no sign of life.
+#[expect(clippy::cast_precision_loss, reason = "seconds of a setting")]
+pub(crate) fn silence_seconds(app: &App) -> f64 {
+    app.config.tasks.silence_seconds as f64
+}
+
 /// Stores draws with their records inside the caller's transaction.
 pub(crate) async fn store(app: &App, tx: &mut PgConnection, drawn: &[Drawn]) -> Result<()> {
     let (assignments, batch) = to_store(app, drawn);
-    store::submissions::insert_assignments(tx, app.config.netuid, &assignments).await?;
+    store::submissions::insert_assignments(tx, app.config.netuid, silence_seconds(app), &assignments).await?;
     if let Some(batch) = batch {
         store::records::insert(tx, app.hotkey, &batch).await?;
     }

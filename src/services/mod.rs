@@ -45,4 +45,5 @@ pub mod tasks;
 pub mod batch;
 pub mod health;
 pub mod hub;
+pub mod line;
 pub mod waking;

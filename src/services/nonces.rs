@@ -6,7 +6,7 @@ use violet_chain::auth::Scheme;
 use crate::{
     app::App,
     error::Result,
-    services::{batch::Write, enrolment::CHALLENGE_LIFE},
+    services::{batch::Write, enrolment::CHALLENGE_LIFE, line::Line},
     store,
 };
 
@@ -38,8 +38,10 @@ pub enum Seen {
 /// Stores nonces in groups.
 #[derive(Debug)]
 pub struct Writer {
-    /// For the database and the clock.
+    /// For the clock.
     pub app: App,
+    /// To the database.
+    pub line: Line,
 }
 
 impl Write for Writer {
@@ -47,13 +49,14 @@ impl Write for Writer {
     type Answer = Seen;
 
     async fn write(&mut self, items: &[Nonce]) -> Result<Vec<Result<Seen>>> {
-        let mut connection = self.app.writing.acquire().await?;
+        let mut connection = self.line.take().await?;
         let now = i64::try_from(self.app.clock.now_nanos()).unwrap_or(i64::MAX);
         let epoch = store::nonces::epoch(&mut connection, now).await?;
         let buckets: Vec<i64> = items.iter().map(|item| item.nanos / BUCKET).collect();
         let keys: Vec<Vec<u8>> = items.iter().map(|item| item.public_key.to_vec()).collect();
         let nonces: Vec<i64> = items.iter().map(|item| item.once.cast_signed()).collect();
         let stored = store::nonces::insert(&mut connection, &buckets, &keys, &nonces).await?;
+        self.line.keep(connection);
         let mut new: HashSet<(Vec<u8>, i64)> = stored.into_iter().collect();
         Ok(items
             .iter()

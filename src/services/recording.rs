@@ -19,7 +19,7 @@ pub fn batch_message(id: BatchId, root: [u8; 32], size: u32) -> Vec<u8> {
 }
 
 /// The RFC 6962 tree (SHA-256) over the bodies of a batch.
-pub fn tree(bodies: impl IntoIterator<Item = Vec<u8>>) -> MemoryBackedTree<Sha256, Vec<u8>> {
+pub fn tree<T: AsRef<[u8]>>(bodies: impl IntoIterator<Item = T>) -> MemoryBackedTree<Sha256, T> {
     let mut tree = MemoryBackedTree::new();
     for body in bodies {
         tree.push(body);
@@ -44,7 +44,7 @@ pub fn sign(app: &App, records: Vec<(Record, Option<TaskId>)>) -> Option<Batch> 
             }
         })
         .collect();
-    let root: [u8; 32] = (*tree(leaves.iter().map(|leaf| leaf.body.clone()))
+    let root: [u8; 32] = (*tree(leaves.iter().map(|leaf| leaf.body.as_slice()))
         .root()
         .as_bytes())
     .into();

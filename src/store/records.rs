@@ -60,7 +60,7 @@ pub(super) struct RecordColumns<'a> {
     /// Of those that are named by them: what is about no task.
     pub(super) digests: Vec<Option<Vec<u8>>>,
     pub(super) tasks: Vec<Option<uuid::Uuid>>,
-    pub(super) bodies: Vec<Vec<u8>>,
+    pub(super) bodies: Vec<&'a [u8]>,
 }
 
 impl<'a> RecordColumns<'a> {
@@ -78,7 +78,7 @@ impl<'a> RecordColumns<'a> {
             kinds: leaves.iter().map(|leaf| leaf.record.kind()).collect(),
             digests: leaves.iter().map(|leaf| leaf.digest.map(Vec::from)).collect(),
             tasks: leaves.iter().map(|leaf| leaf.task.map(Into::into)).collect(),
-            bodies: leaves.iter().map(|leaf| leaf.body.clone()).collect(),
+            bodies: leaves.iter().map(|leaf| leaf.body.as_slice()).collect(),
         }
     }
 }
@@ -99,7 +99,7 @@ pub(crate) async fn insert(db: &mut PgConnection, server: Hotkey, batch: &Batch)
         &log.kinds as &[RecordKind],
         &log.digests as &[Option<Vec<u8>>],
         &log.tasks as &[Option<uuid::Uuid>],
-        &log.bodies,
+        &log.bodies as &[&[u8]],
         log.root,
         log.size,
         log.server,

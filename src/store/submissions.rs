@@ -86,7 +86,6 @@ pub struct NewAssignment {
     pub slot: u8,
     pub attempt: u8,
     pub deadline_seconds: f64,
-    pub silence_seconds: f64,
 }
 
 /// An `Idempotency-Key` with what was asked under it.
@@ -164,35 +163,42 @@ pub(crate) async fn stored(db: impl PgExecutor<'_>, tasks: &[TaskId]) -> Result<
     .await
 }
 
+/// What holds for all tasks of a server.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Terms {
+    pub(crate) netuid: u16,
+    /// How long a miner may show no sign of life.
+    pub(crate) silence_seconds: f64,
+    /// The quotas of those who have none of their own.
+    pub(crate) usual: Amounts,
+}
+
 /// Stores tasks with their texts and open rows, the assignments of their first draws, and the records of these, and adds
 /// what they use: all in one statement, which is a transaction of its own unless it is part of another. `drawn` says how
-/// many miners each task was drawn, `usual` the quotas of those who have none of their own. A quota that would be exceeded
-/// is a violated constraint.
+/// many miners each task was drawn. A quota that would be exceeded is a violated constraint.
 #[expect(
     clippy::too_many_lines,
     reason = "one statement, with a column for each field"
 )]
 pub(crate) async fn insert_tasks(
     db: &mut PgConnection,
-    netuid: u16,
+    terms: Terms,
     tasks: &[&NewTask],
     drawn: &[i16],
     assignments: &[NewAssignment],
     records: Option<(Hotkey, &Batch)>,
-    usual: Amounts,
 ) -> Result<(), sqlx::Error> {
     let uses = UseColumns::of(tasks);
     let mail = AssignmentColumns::of(assignments);
     let log = RecordColumns::of(records);
     let ids: Vec<Uuid> = tasks.iter().map(|task| task.task_id.into()).collect();
-    let netuids: Vec<i32> = tasks.iter().map(|task| i32::from(task.netuid)).collect();
     let organizations: Vec<Uuid> = tasks.iter().map(|task| task.organization_id.into()).collect();
     let users: Vec<Uuid> = tasks.iter().map(|task| task.user_id.into()).collect();
     let types: Vec<TaskType> = tasks.iter().map(|task| task.task_type).collect();
     let priorities: Vec<Priority> = tasks.iter().map(|task| task.priority).collect();
-    let sources: Vec<String> = tasks.iter().map(|task| task.source_language.clone()).collect();
-    let targets: Vec<Option<String>> = tasks.iter().map(|task| task.target_language.clone()).collect();
-    let models: Vec<Option<String>> = tasks.iter().map(|task| task.requested_model.clone()).collect();
+    let sources: Vec<&str> = tasks.iter().map(|task| task.source_language.as_str()).collect();
+    let targets: Vec<Option<&str>> = tasks.iter().map(|task| task.target_language.as_deref()).collect();
+    let models: Vec<Option<&str>> = tasks.iter().map(|task| task.requested_model.as_deref()).collect();
     let exact: Vec<bool> = tasks.iter().map(|task| task.require_model).collect();
     let required: Vec<i16> = tasks
         .iter()
@@ -202,11 +208,11 @@ pub(crate) async fn insert_tasks(
         .iter()
         .map(|task| i64::try_from(task.input_size).unwrap_or(i64::MAX))
         .collect();
-    let inputs: Vec<Vec<u8>> = tasks.iter().map(|task| task.input_digest.to_vec()).collect();
-    let requests: Vec<Vec<u8>> = tasks.iter().map(|task| task.request_digest.to_vec()).collect();
-    let entropies: Vec<Vec<u8>> = tasks.iter().map(|task| task.client_entropy.clone()).collect();
-    let texts: Vec<Option<String>> = tasks.iter().map(|task| task.text.clone()).collect();
-    let voices: Vec<Option<String>> = tasks.iter().map(|task| task.voice_name.clone()).collect();
+    let inputs: Vec<&[u8]> = tasks.iter().map(|task| &task.input_digest[..]).collect();
+    let requests: Vec<&[u8]> = tasks.iter().map(|task| &task.request_digest[..]).collect();
+    let entropies: Vec<&[u8]> = tasks.iter().map(|task| task.client_entropy.as_slice()).collect();
+    let texts: Vec<Option<&str>> = tasks.iter().map(|task| task.text.as_deref()).collect();
+    let voices: Vec<Option<&str>> = tasks.iter().map(|task| task.voice_name.as_deref()).collect();
     let bytes: Vec<i64> = tasks
         .iter()
         .map(|task| i64::try_from(task.input_bytes()).unwrap_or(i64::MAX))
@@ -219,39 +225,38 @@ pub(crate) async fn insert_tasks(
         r#"
         with src as materialized (
             select * from unnest(
-                $1::uuid[], $2::int[], $3::uuid[], $4::uuid[], $5::task_type[], $6::task_priority[], $7::text[],
+                $1::uuid[], $3::uuid[], $4::uuid[], $5::task_type[], $6::task_priority[], $7::text[],
                 $8::text[], $9::text[], $10::bool[], $11::smallint[], $12::bigint[], $13::bytea[], $14::bytea[],
                 $15::bytea[], $16::text[], $17::smallint[], $18::text[], $19::bigint[], $20::uuid[])
-            as s(task_id, netuid, organization_id, user_id, task_type, priority, source_language, target_language,
+            as s(task_id, organization_id, user_id, task_type, priority, source_language, target_language,
                  requested_model, require_model, required, input_size, input_digest, request_digest,
                  client_entropy, text, drawn, voice_name, input_bytes, input_file_id)
         ), t as (
             insert into tasks (task_id, netuid, organization_id, user_id, task_type, priority, source_language,
                                target_language, requested_model, require_model, required_miner_count, input_size,
                                input_digest, request_digest, client_entropy, voice_name, input_file_id)
-            select task_id, netuid, organization_id, user_id, task_type, priority, source_language,
+            select task_id, $2, organization_id, user_id, task_type, priority, source_language,
                    target_language, requested_model, require_model, required, input_size,
                    input_digest, request_digest, client_entropy, voice_name, input_file_id from src
         ), c as (
             insert into text_content (task_id, text) select task_id, text from src where text is not null
         ), a as (
             insert into task_assignments (task_id, hotkey, netuid, uid, slot, attempt, deadline, silent_at)
-            select task_id, hotkey, $21, uid, slot, attempt,
-                   now() + make_interval(secs => deadline), now() + make_interval(secs => silence)
-            from unnest($22::uuid[], $23::bytea[], $24::int[], $25::smallint[], $26::smallint[], $27::float8[],
-                        $28::float8[])
-                as s(task_id, hotkey, uid, slot, attempt, deadline, silence)
+            select task_id, hotkey, $2, uid, slot, 1,
+                   now() + make_interval(secs => deadline), now() + make_interval(secs => $21)
+            from unnest($22::uuid[], $23::bytea[], $24::int[], $25::smallint[], $26::float8[])
+                as s(task_id, hotkey, uid, slot, deadline)
         ), b as (
             insert into record_batches (batch_id, root, size, server, signature)
-            select $29, $30, $31, $32, $33 where $31 > 0
+            select $27, $28, $29, $30, $31 where $29 > 0
         ), r as (
             insert into routing_records (batch_id, leaf_index, kind, digest, task_id, body)
-            select $29, * from unnest($34::int[], $35::record_kind[], $36::bytea[], $37::uuid[], $38::bytea[])
+            select $27, * from unnest($32::int[], $33::record_kind[], $34::bytea[], $35::uuid[], $36::bytea[])
         ), w as materialized (
-            select w.*, coalesce(q.concurrent_tasks, $43) as most_open, coalesce(q.daily_tasks, $44) as most_tasks,
-                   coalesce(q.daily_characters, $45) as most_characters,
-                   coalesce(q.daily_audio_seconds * 1000, $46) as most_audio
-            from unnest($39::uuid[], $40::bigint[], $41::bigint[], $42::bigint[])
+            select w.*, coalesce(q.concurrent_tasks, $41) as most_open, coalesce(q.daily_tasks, $42) as most_tasks,
+                   coalesce(q.daily_characters, $43) as most_characters,
+                   coalesce(q.daily_audio_seconds * 1000, $44) as most_audio
+            from unnest($37::uuid[], $38::bigint[], $39::bigint[], $40::bigint[])
                 as w(organization_id, tasks, characters, audio_millis)
             left join organization_quotas q using (organization_id)
         ), o as (
@@ -276,38 +281,36 @@ pub(crate) async fn insert_tasks(
         insert into task_open (task_id, netuid, task_type, priority, source_language, target_language,
                                required_model, required, input_size, input_bytes, request_digest, client_entropy,
                                draws, outstanding, organization_id)
-        select task_id, netuid, task_type, priority, source_language, target_language,
+        select task_id, $2, task_type, priority, source_language, target_language,
                case when require_model then requested_model end, required, input_size, input_bytes, request_digest,
                client_entropy <> '', (drawn > 0)::int, drawn, organization_id from src
         "#,
         &ids,
-        &netuids,
+        i32::from(terms.netuid),
         &organizations,
         &users,
         &types as &[TaskType],
         &priorities as &[Priority],
-        &sources,
-        &targets as &[Option<String>],
-        &models as &[Option<String>],
+        &sources as &[&str],
+        &targets as &[Option<&str>],
+        &models as &[Option<&str>],
         &exact,
         &required,
         &sizes,
-        &inputs,
-        &requests,
-        &entropies,
-        &texts as &[Option<String>],
+        &inputs as &[&[u8]],
+        &requests as &[&[u8]],
+        &entropies as &[&[u8]],
+        &texts as &[Option<&str>],
         drawn,
-        &voices as &[Option<String>],
+        &voices as &[Option<&str>],
         &bytes,
         &files as &[Option<Uuid>],
-        i32::from(netuid),
+        terms.silence_seconds,
         &mail.ids,
-        &mail.hotkeys,
+        &mail.hotkeys as &[&[u8]],
         &mail.uids,
         &mail.slots,
-        &mail.attempts,
         &mail.deadlines,
-        &mail.silences,
         log.batch as BatchId,
         log.root,
         log.size,
@@ -317,15 +320,15 @@ pub(crate) async fn insert_tasks(
         &log.kinds as &[RecordKind],
         &log.digests as &[Option<Vec<u8>>],
         &log.tasks as &[Option<Uuid>],
-        &log.bodies,
+        &log.bodies as &[&[u8]],
         &uses.organizations,
         &uses.tasks,
         &uses.characters,
         &uses.audio,
-        usual.concurrent_tasks,
-        usual.daily_tasks,
-        usual.daily_characters,
-        usual.daily_audio_millis,
+        terms.usual.concurrent_tasks,
+        terms.usual.daily_tasks,
+        terms.usual.daily_characters,
+        terms.usual.daily_audio_millis,
     )
     .execute(db)
     .await?;
@@ -411,25 +414,27 @@ pub(crate) async fn insert_files(db: &mut PgConnection, tasks: &[&NewTask]) -> R
 pub(crate) async fn insert_assignments(
     db: &mut PgConnection,
     netuid: u16,
+    silence_seconds: f64,
     assignments: &[NewAssignment],
 ) -> Result<(), sqlx::Error> {
     let mail = AssignmentColumns::of(assignments);
+    let attempts: Vec<i16> = assignments.iter().map(|a| i16::from(a.attempt)).collect();
     sqlx::query!(
         r#"
         insert into task_assignments (task_id, hotkey, netuid, uid, slot, attempt, deadline, silent_at)
         select task_id, hotkey, $1, uid, slot, attempt,
-               now() + make_interval(secs => deadline), now() + make_interval(secs => silence)
-        from unnest($2::uuid[], $3::bytea[], $4::int[], $5::smallint[], $6::smallint[], $7::float8[], $8::float8[])
-            as s(task_id, hotkey, uid, slot, attempt, deadline, silence)
+               now() + make_interval(secs => deadline), now() + make_interval(secs => $2)
+        from unnest($3::uuid[], $4::bytea[], $5::int[], $6::smallint[], $7::smallint[], $8::float8[])
+            as s(task_id, hotkey, uid, slot, attempt, deadline)
         "#,
         i32::from(netuid),
+        silence_seconds,
         &mail.ids,
-        &mail.hotkeys,
+        &mail.hotkeys as &[&[u8]],
         &mail.uids,
         &mail.slots,
-        &mail.attempts,
+        &attempts,
         &mail.deadlines,
-        &mail.silences,
     )
     .execute(db)
     .await?;
@@ -437,26 +442,22 @@ pub(crate) async fn insert_assignments(
 }
 
 /// Assignments, a column each.
-struct AssignmentColumns {
+struct AssignmentColumns<'a> {
     ids: Vec<Uuid>,
-    hotkeys: Vec<Vec<u8>>,
+    hotkeys: Vec<&'a [u8]>,
     uids: Vec<i32>,
     slots: Vec<i16>,
-    attempts: Vec<i16>,
     deadlines: Vec<f64>,
-    silences: Vec<f64>,
 }
 
-impl AssignmentColumns {
-    fn of(assignments: &[NewAssignment]) -> Self {
+impl<'a> AssignmentColumns<'a> {
+    fn of(assignments: &'a [NewAssignment]) -> Self {
         Self {
             ids: assignments.iter().map(|a| a.task_id.into()).collect(),
-            hotkeys: assignments.iter().map(|a| a.hotkey.0.to_vec()).collect(),
+            hotkeys: assignments.iter().map(|a| &a.hotkey.0[..]).collect(),
             uids: assignments.iter().map(|a| i32::from(a.uid)).collect(),
             slots: assignments.iter().map(|a| i16::from(a.slot)).collect(),
-            attempts: assignments.iter().map(|a| i16::from(a.attempt)).collect(),
             deadlines: assignments.iter().map(|a| a.deadline_seconds).collect(),
-            silences: assignments.iter().map(|a| a.silence_seconds).collect(),
         }
     }
 }

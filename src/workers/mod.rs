@@ -15,8 +15,8 @@ use crate::{
     app::{App, Inboxes},
     error::{Causes, Error, Result},
     services::{
-        accepting, answering, evaluating, health, hub::Topic, keys, life, limiting, mailing, nonces, roster,
-        sessions, settling, snapshots, submitting, sweeping, waiting, wallets,
+        accepting, answering, evaluating, health, hub::Topic, keys, life, limiting, line::Line, mailing,
+        nonces, roster, sessions, settling, snapshots, submitting, sweeping, waiting, wallets,
     },
 };
 
@@ -30,10 +30,23 @@ pub fn start_writers(app: &App, inboxes: Inboxes, tracker: &TaskTracker, stop: &
         sights,
         outbox,
     } = inboxes;
-    tracker.spawn(accepting.run(accepting::Writer { app: app.clone() }, stop.clone()));
+    let line = || Line::new(&app.writing);
+    tracker.spawn(accepting.run(
+        accepting::Writer {
+            app: app.clone(),
+            line: line(),
+        },
+        stop.clone(),
+    ));
     tracker.spawn(answering.run(answering::Writer { app: app.clone() }, stop.clone()));
     tracker.spawn(evaluating.run(evaluating::Writer { app: app.clone() }, stop.clone()));
-    tracker.spawn(nonces.run(nonces::Writer { app: app.clone() }, stop.clone()));
+    tracker.spawn(nonces.run(
+        nonces::Writer {
+            app: app.clone(),
+            line: line(),
+        },
+        stop.clone(),
+    ));
     tracker.spawn(note_sights::run(app.clone(), sights, stop.clone()));
     tracker.spawn(wake_others::tell(app.clone(), outbox, stop.clone()));
 }
