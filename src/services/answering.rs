@@ -130,7 +130,7 @@ pub async fn mail(app: &App, miner: &Neuron, without: &[TaskId], wait: Duration)
     let found = waiter
         .until(wait.min(app.config.longest_wait()), || async {
             let mail = store::assignments::mail(
-                &app.db,
+                &mut *app.db.acquire().await?,
                 app.config.netuid,
                 (miner.uid.0, miner.hotkey),
                 without,

@@ -1,6 +1,6 @@
 //! Tables `task_assignments` and `assignment_ends`: mail addressed to miners, and how it ended unanswered.
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgExecutor};
+use sqlx::PgConnection;
 use uuid::Uuid;
 use violet_chain::Hotkey;
 
@@ -43,13 +43,31 @@ pub struct Mail {
 
 /// The open assignments of a miner but for those in `without`, most urgent first.
 pub(crate) async fn mail(
-    db: impl PgExecutor<'_>,
+    db: &mut PgConnection,
     netuid: u16,
     miner: (u16, Hotkey),
     without: &[TaskId],
     limit: i64,
 ) -> Result<Vec<Mail>, sqlx::Error> {
     let without: Vec<Uuid> = without.iter().map(|id| (*id).into()).collect();
+    // Most who ask have none: planning what is read below takes longer than this.
+    let has_some = sqlx::query_scalar!(
+        r#"
+        select exists (
+            select from task_assignments
+            where netuid = $1 and uid = $2 and hotkey = $3 and deadline > now() and task_id <> all($4)
+        ) as "has_some!"
+        "#,
+        i32::from(netuid),
+        i32::from(miner.0),
+        &miner.1.0[..],
+        &without,
+    )
+    .fetch_one(&mut *db)
+    .await?;
+    if !has_some {
+        return Ok(Vec::new());
+    }
     let rows = sqlx::query!(
         r#"
         select a.task_id as "task_id: TaskId", t.task_type, t.priority, t.source_language, t.target_language,
