@@ -21,8 +21,7 @@ pub(super) fn of(receipt: &Receipt) -> Result<String, Failure> {
                     set.ok_or("the receipt lacks the candidate set")?,
                 ));
             }
-            Record::Settlement(settlement) => parts.push(settlement_story(&settlement)),
-            Record::Rule(_) | Record::Base(_) | Record::CandidateSet(_) => {}
+            other => parts.extend(other.settlement().map(|settlement| settlement_story(&settlement))),
         }
     }
     Ok(parts.join("\n"))

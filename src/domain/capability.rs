@@ -63,6 +63,59 @@ impl Offer {
     }
 }
 
+/// The most engines that a miner may declare.
+const MOST_ENGINES: usize = 256;
+/// Languages and pairs of all engines of a miner together.
+const MOST_LANGUAGES: usize = 10_000;
+const LONGEST_NAME: usize = 255;
+/// What [`is_name`] asks for.
+pub const NAMES: &str = "must have 1 to 255 bytes and no NUL character";
+
+/// Whether this can be stored as a name of something.
+pub fn is_name(text: &str) -> bool {
+    (1..=LONGEST_NAME).contains(&text.len()) && !text.contains('\0')
+}
+
+/// Checks what a miner says that it can do.
+///
+/// # Errors
+/// Says what is too much, or no name.
+pub fn check(engines: &[Offer]) -> Result<(), String> {
+    if engines.len() > MOST_ENGINES {
+        return Err(format!("at most {MOST_ENGINES} may be declared"));
+    }
+    let languages: usize = engines
+        .iter()
+        .map(|offer| offer.languages.len() + offer.pairs.len())
+        .sum();
+    if languages > MOST_LANGUAGES {
+        return Err(format!(
+            "at most {MOST_LANGUAGES} languages and pairs may be declared, has {languages}"
+        ));
+    }
+    let all_well = engines.iter().all(|offer| {
+        let Offer {
+            engine,
+            model_id,
+            task_type: _,
+            languages,
+            pairs,
+            max_input_bytes: _,
+        } = offer;
+        let tags = || {
+            languages
+                .iter()
+                .chain(pairs.iter().flat_map(|(from, to)| [from, to]))
+        };
+        is_name(engine) && is_name(model_id) && tags().all(|tag| is_name(tag))
+    });
+    if all_well {
+        Ok(())
+    } else {
+        Err(format!("all names {NAMES}"))
+    }
+}
+
 /// Whether `tag` looks like a language tag: 2 or 3 letters, then subtags; `en`, `pt-br`.
 pub fn is_language(tag: &str) -> bool {
     let mut parts = tag.split('-');

@@ -5,6 +5,8 @@
     clippy::cast_possible_truncation,
     reason = "the derive of Encode casts the index of a variant"
 )]
+use std::borrow::Cow;
+
 use codec::{Compact, Decode, Encode, Input, Output};
 use violet_chain::{BlockHash, CryptoType, Hotkey};
 
@@ -35,8 +37,12 @@ pub enum Record {
     /// Who was chosen.
     #[codec(index = 3)]
     Draw(Draw),
-    /// How a task ended.
+    /// How a task ended, as it was recorded while everything had to be signed. None is written any more.
     #[codec(index = 4)]
+    #[serde(rename = "settlement")]
+    SignedSettlement(Settlement<Signed>),
+    /// How a task ended.
+    #[codec(index = 5)]
     Settlement(Settlement),
 }
 
@@ -100,10 +106,10 @@ pub struct Draw {
 /// How a task ended, with what it was decided on.
 ///
 /// Its encoding is that of its fields in order, but for the evaluations: each is hotkey, stake, a `u16` whose bit i says
-/// that answer i was scored, the scores that there are in the order of the answers, and the signature. Of 16 answers at
-/// most.
+/// that answer i was scored, the scores that there are in the order of the answers, and what authenticates it. Of 16
+/// answers at most. The two kinds differ in what authenticates: an [`Authentication`], or always a signature.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Settlement {
+pub struct Settlement<A = Authentication> {
     /// The subnet.
     pub netuid: u16,
     /// The task.
@@ -117,40 +123,118 @@ pub struct Settlement {
     /// Stake of the validators that might judge, in rao.
     pub eligible_stake: u128,
     /// The answers, in the order of arrival.
-    pub answers: Vec<Answer>,
+    pub answers: Vec<Answer<A>>,
     /// The evaluations, in the order of the validators' hotkeys.
-    pub evaluations: Vec<Evaluation>,
+    pub evaluations: Vec<Evaluation<A>>,
     /// Unix time in milliseconds.
     pub at: u64,
 }
 
 /// An answer, as a settlement names it.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, serde::Serialize)]
-pub struct Answer {
+pub struct Answer<A = Authentication> {
     /// Who answered.
     pub hotkey: Hotkey,
     /// BLAKE2b-256 of the answer's canonical JSON.
     pub digest: Digest,
-    /// The miner's signature over it.
-    pub signature: Signature,
+    /// What shows that it is the miner's.
+    #[serde(flatten)]
+    pub authentication: A,
     /// The stake-weighted median of its scores, when there is a verdict.
     pub consensus: Option<u16>,
 }
 
 /// One validator's scores, as a settlement names them.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Evaluation {
+pub struct Evaluation<A = Authentication> {
     /// Who judged.
     pub hotkey: Hotkey,
     /// Its stake when the task was done, in rao.
     pub stake: u64,
     /// One for each answer, in their order; `None` is an abstention.
     pub scores: Vec<Option<u16>>,
-    /// The validator's signature over its scores.
+    /// What shows that they are the validator's.
+    #[serde(flatten)]
+    pub authentication: A,
+}
+
+/// What shows that an answer or an evaluation is its neuron's.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, serde::Serialize)]
+#[serde(tag = "authenticated_by", rename_all = "snake_case")]
+pub enum Authentication {
+    /// The signature of its hotkey over it, which anybody can check.
+    #[codec(index = 0)]
+    Signature {
+        /// Over the message that [`super::signing`] has for it.
+        signature: Signature,
+    },
+    /// The key of its neuron, which came with it. There is nothing that others could check.
+    #[codec(index = 1)]
+    Key,
+}
+
+impl Authentication {
+    /// By a signature, where there is one.
+    pub fn new(crypto: CryptoType, signature: Option<[u8; 64]>) -> Self {
+        signature.map_or(Self::Key, |bytes| Self::Signature {
+            signature: Signature { crypto, bytes },
+        })
+    }
+}
+
+/// A signature where nothing else may be.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, serde::Serialize)]
+pub struct Signed {
+    /// It.
     pub signature: Signature,
 }
 
-impl Encode for Settlement {
+impl From<Signed> for Authentication {
+    fn from(Signed { signature }: Signed) -> Self {
+        Self::Signature { signature }
+    }
+}
+
+impl From<Settlement<Signed>> for Settlement {
+    fn from(settlement: Settlement<Signed>) -> Self {
+        let Settlement {
+            netuid,
+            task,
+            outcome,
+            reason,
+            threshold,
+            eligible_stake,
+            answers,
+            evaluations,
+            at,
+        } = settlement;
+        let answer = |answer: Answer<Signed>| Answer {
+            hotkey: answer.hotkey,
+            digest: answer.digest,
+            authentication: answer.authentication.into(),
+            consensus: answer.consensus,
+        };
+        let evaluation = |evaluation: Evaluation<Signed>| Evaluation {
+            hotkey: evaluation.hotkey,
+            stake: evaluation.stake,
+            scores: evaluation.scores,
+            authentication: evaluation.authentication.into(),
+        };
+        Self {
+            netuid,
+            task,
+            outcome,
+            reason,
+            threshold,
+            eligible_stake,
+            answers: answers.into_iter().map(answer).collect(),
+            evaluations: evaluations.into_iter().map(evaluation).collect(),
+            at,
+        }
+    }
+}
+
+impl<A: Encode> Encode for Settlement<A> {
     fn encode_to<O: Output + ?Sized>(&self, to: &mut O) {
         let Self {
             netuid,
@@ -172,10 +256,10 @@ impl Encode for Settlement {
     }
 }
 
-impl Decode for Settlement {
+impl<A: Decode> Decode for Settlement<A> {
     fn decode<I: Input>(from: &mut I) -> Result<Self, codec::Error> {
         let (netuid, task, outcome, reason, threshold, eligible_stake) = Decode::decode(from)?;
-        let answers: Vec<Answer> = Decode::decode(from)?;
+        let answers: Vec<Answer<A>> = Decode::decode(from)?;
         if answers.len() > MOST_ANSWERS {
             return Err("a settlement of more than 16 answers".into());
         }
@@ -197,9 +281,12 @@ impl Decode for Settlement {
     }
 }
 
-impl Evaluation {
+impl<A> Evaluation<A> {
     /// What `scores` lacks for `answers` is an abstention.
-    fn encode_to<O: Output + ?Sized>(&self, answers: usize, to: &mut O) {
+    fn encode_to<O: Output + ?Sized>(&self, answers: usize, to: &mut O)
+    where
+        A: Encode,
+    {
         let scores = self.scores.iter().take(answers.min(MOST_ANSWERS));
         let mut scored = 0u16;
         for (at, score) in scores.clone().enumerate() {
@@ -207,10 +294,13 @@ impl Evaluation {
         }
         (&self.hotkey, self.stake, scored).encode_to(to);
         scores.flatten().for_each(|score| score.encode_to(to));
-        self.signature.encode_to(to);
+        self.authentication.encode_to(to);
     }
 
-    fn decode<I: Input>(answers: usize, from: &mut I) -> Result<Self, codec::Error> {
+    fn decode<I: Input>(answers: usize, from: &mut I) -> Result<Self, codec::Error>
+    where
+        A: Decode,
+    {
         let (hotkey, stake, scored) = <(Hotkey, u64, u16)>::decode(from)?;
         if u32::from(scored) >> answers != 0 {
             return Err("a score of an answer that is not there".into());
@@ -222,7 +312,7 @@ impl Evaluation {
             hotkey,
             stake,
             scores,
-            signature: Decode::decode(from)?,
+            authentication: Decode::decode(from)?,
         })
     }
 }
@@ -275,7 +365,16 @@ impl Record {
             Self::Base(_) => RecordKind::Base,
             Self::CandidateSet(_) => RecordKind::CandidateSet,
             Self::Draw(_) => RecordKind::Draw,
-            Self::Settlement(_) => RecordKind::Settlement,
+            Self::SignedSettlement(_) | Self::Settlement(_) => RecordKind::Settlement,
+        }
+    }
+
+    /// How a task ended, if it says that.
+    pub fn settlement(&self) -> Option<Cow<'_, Settlement>> {
+        match self {
+            Self::SignedSettlement(settlement) => Some(Cow::Owned(settlement.clone().into())),
+            Self::Settlement(settlement) => Some(Cow::Borrowed(settlement)),
+            Self::Rule(_) | Self::Base(_) | Self::CandidateSet(_) | Self::Draw(_) => None,
         }
     }
 }

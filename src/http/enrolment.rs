@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     app::App,
-    domain::{NeuronKeyId, enrolment::NeuronKind},
+    domain::{NeuronKeyId, capability::Offer, enrolment::NeuronKind},
     error::Error,
     services::enrolment::{self, Credentials, Proof},
     store::neuron_keys::NeuronKey,
@@ -52,6 +52,11 @@ struct Authenticate {
     /// How the hotkey signs: `sr25519` unless it says `ed25519`.
     #[schema(value_type = Option<String>)]
     crypto: Option<CryptoType>,
+    /// What a miner can do, as a heartbeat says it; sent with `signature`. Then polling with the key is all that makes it
+    /// eligible.
+    engines: Option<Vec<Offer>>,
+    /// Assignments that it takes at once; 1 unless it says so. Goes with `engines`.
+    capacity: Option<u16>,
 }
 
 fn some_signature<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<[u8; 64]>, D::Error> {
@@ -104,7 +109,8 @@ impl FromRequestParts<App> for SentKey {
 /// 1. Without a key and without `signature`: the answer has a `challenge`, a text for the hotkey to sign as it is.
 /// 2. With `challenge` and `signature`: the answer has an `api_key`, which opens the operations of miners in place of
 ///    signed requests. It ends with the hotkey's registration at this uid, after 90 days by default, or when it is
-///    revoked. A hotkey may have 16. Answers are still signed one by one: that signature is part of the receipt.
+///    revoked. A hotkey may have 16. Answers need no signature then, and the receipt says so. With `engines`, what the
+///    miner can do is known: each poll with this key counts as a heartbeat that says so.
 ///
 /// With a key and without `signature`, it is compared with what the body says.
 #[utoipa::path(
@@ -128,7 +134,8 @@ async fn authenticate_miner(
 
 /// Get a key for a validator that cannot sign requests, like a miner; or check the key that is sent along.
 ///
-/// The key opens the operations of validators as long as the hotkey may judge. Evaluations are still signed one by one.
+/// The key opens the operations of validators as long as the hotkey may judge. Evaluations need no signature then, and
+/// the receipt says so.
 #[utoipa::path(
     post, path = "/validator/authenticate", tag = "validators", security((), ("neuron_key" = [])),
     responses(
@@ -162,6 +169,8 @@ async fn authenticate(
         challenge,
         signature,
         crypto,
+        engines,
+        capacity,
     } = body;
     let credentials = Credentials {
         hotkey,
@@ -187,7 +196,8 @@ async fn authenticate(
                 crypto: crypto.unwrap_or(CryptoType::Sr25519),
                 signature,
             };
-            let (secret, new) = enrolment::enrol(app, kind, credentials, &proof).await?;
+            let declared = enrolment::declared(kind, engines, capacity)?;
+            let (secret, new) = enrolment::enrol(app, kind, credentials, &proof, declared.as_ref()).await?;
             Authenticated {
                 api_key: Some(secret.reveal().to_owned()),
                 expires_at: Some(new.expires_at),

@@ -135,7 +135,7 @@ impl FromRequest<App> for Fields {
 
 impl Fields {
     /// Those of a body of at most `limit` bytes.
-    async fn within(request: Request, limit: usize) -> Result<Self, ApiError> {
+    pub(super) async fn within(request: Request, limit: usize) -> Result<Self, ApiError> {
         let kind = request
             .headers()
             .get(header::CONTENT_TYPE)

@@ -75,7 +75,7 @@ pub(super) struct FileLink {
     file_size: i64,
     /// Hex.
     sha256: String,
-    download_url: String,
+    pub(super) download_url: String,
 }
 
 impl FileLink {

@@ -1,7 +1,7 @@
-//! What miners call: heartbeat, mail, answers and refusals. Signed by the hotkey.
+//! What miners call: heartbeat, mail, answers and refusals. Signed by the hotkey, or with a key.
 use axum::{Json as Body, extract::State};
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -10,7 +10,7 @@ use super::{
     files::{Base, FileLink},
     principal::{Miner, MinerJson},
     problem::ApiError,
-    signature,
+    some_signature,
 };
 use crate::{
     app::App,
@@ -18,7 +18,7 @@ use crate::{
     error::Error,
     services::{
         answering::{self, Answer, Receipt, Unused},
-        seeing::Sight,
+        seeing::{self, Sight},
         sweeping,
     },
     store::{assignments::Mail, files::Input},
@@ -104,7 +104,7 @@ struct Assignment {
     /// The input, when it is a text.
     input_text: Option<InputText>,
     /// The input, when it is a file.
-    input_file: Option<FileLink>,
+    input_file: Option<InputFile>,
     assigned_at: DateTime<Utc>,
     /// An answer later than this does not count.
     deadline: DateTime<Utc>,
@@ -115,6 +115,28 @@ struct InputText {
     text: String,
     source_language: String,
     target_language: Option<String>,
+}
+
+/// A file to work on. Miners of the original system fetch a `public_url` of the store `r2`.
+#[derive(Debug, Serialize, ToSchema)]
+struct InputFile {
+    #[serde(flatten)]
+    #[schema(inline)]
+    file: FileLink,
+    /// `r2`, wherever it is: what tells those miners that there is a link.
+    storage_location: &'static str,
+    /// The same as `download_url`.
+    public_url: String,
+}
+
+impl From<FileLink> for InputFile {
+    fn from(file: FileLink) -> Self {
+        Self {
+            storage_location: "r2",
+            public_url: file.download_url.clone(),
+            file,
+        }
+    }
 }
 
 impl Assignment {
@@ -141,7 +163,7 @@ impl Assignment {
                 }),
                 None,
             ),
-            Input::File(file) => (None, Some(FileLink::new(app, base, file))),
+            Input::File(file) => (None, Some(FileLink::new(app, base, file).into())),
         };
         Self {
             task_id,
@@ -178,6 +200,9 @@ fn assigned() -> String {
 }
 
 /// Read the open assignments of this miner; `wait` holds the answer until there is one.
+///
+/// With a key that was given to a miner that said what it can do, this is a heartbeat that says the same, for as long as
+/// it waits.
 #[utoipa::path(
     get, path = "/miners/{uid}/tasks", tag = "miners", security(("btauth" = []), ("neuron_key" = [])),
     params(("uid" = u16, Path, description = "The caller's own"), Filter, Wait),
@@ -213,7 +238,8 @@ async fn list_miner_tasks(
                 .map_err(|_| Error::invalid("exclude", "must be task ids parted by commas"))
         })
         .collect::<Result<_, _>>()?;
-    let mail = answering::mail(&app, &caller.neuron, &without, wait.duration()).await?;
+    let mail = answering::mail(&app, &caller.neuron, &without, wait.duration());
+    let mail = seeing::polling(&app, &caller, mail).await?;
     for mail in &mail {
         app.sights.note(Sight::Mail(mail.task_id, hotkey));
     }
@@ -237,15 +263,28 @@ struct NewAnswer {
     engine: String,
     /// What the miner says it took, in seconds; stored and never used.
     processing_time: Option<f64>,
-    /// BLAKE2b-256 of the RFC 8785 form of `{engine, model_id, output}`, 64 hex digits.
-    #[serde(with = "hex::serde")]
-    #[schema(value_type = String)]
-    digest: [u8; 32],
+    /// BLAKE2b-256 of the RFC 8785 form of `{engine, model_id, output}`, 64 hex digits. Only who sends a key in place of
+    /// a signed request may leave it out.
+    #[serde(default, deserialize_with = "digest")]
+    #[schema(value_type = Option<String>)]
+    digest: Option<[u8; 32]>,
     /// The hotkey's signature over "violet/answer/1" ‖ netuid (2 bytes, little-endian) ‖ task id (16 bytes) ‖ digest;
-    /// 0x and 128 hex digits.
-    #[serde(deserialize_with = "signature")]
-    #[schema(value_type = String)]
-    signature: [u8; 64],
+    /// 0x and 128 hex digits. Only who sends a key in place of a signed request may leave it out; then the record says
+    /// `"authenticated_by": "key"`.
+    #[serde(default, deserialize_with = "some_signature")]
+    #[schema(value_type = Option<String>)]
+    signature: Option<[u8; 64]>,
+}
+
+/// 64 hex digits, if it is there.
+fn digest<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<[u8; 32]>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    let bytes = hex::decode(text).ok().and_then(|bytes| bytes.try_into().ok());
+    bytes
+        .map(Some)
+        .ok_or_else(|| D::Error::custom("digest: must be 64 hex digits"))
 }
 
 #[derive(Debug, Serialize, ToSchema)]

@@ -11,6 +11,7 @@ mod miners;
 mod neurons;
 mod organizations;
 mod passwords;
+mod responses;
 mod results;
 mod security_events;
 mod serving;
@@ -36,7 +37,10 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error as _, IntoDeserializer as _},
+};
 use tower::ServiceBuilder;
 use tower_http::{
     catch_panic::CatchPanicLayer,
@@ -103,6 +107,7 @@ fn routes(usual: Duration, uploads: Duration, largest: usize) -> OpenApiRouter<A
         .merge(validators::router())
         .merge(neurons::router())
         .merge(enrolment::router())
+        .merge(responses::router())
         .merge(audit::router())
         .merge(system::router())
         .merge(usage::router())
@@ -187,6 +192,12 @@ async fn measure(request: Request, next: Next) -> Response {
     ];
     metrics::histogram!("violet_http_request_seconds", &labels).record(started.elapsed());
     response
+}
+
+/// `0x` and 128 hex digits, if it is there.
+fn some_signature<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<[u8; 64]>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    text.map(|text| signature(text.into_deserializer())).transpose()
 }
 
 /// `0x` and 128 hex digits.

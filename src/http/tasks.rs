@@ -103,6 +103,16 @@ async fn get_task_status(
     Ok(Body((&whole).into()))
 }
 
+/// What shows that an answer is its miner's.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum AuthenticatedBy {
+    /// The signature of its hotkey, which anybody can check.
+    Signature,
+    /// A key that the server gave it; others have the server's word for it.
+    Key,
+}
+
 /// A miner's answer.
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Response {
@@ -122,10 +132,12 @@ pub(super) struct Response {
     pub(super) accuracy_score: Option<f64>,
     /// One half at what is usual for such an input.
     pub(super) speed_score: f64,
-    /// BLAKE2b-256 of the canonical answer, which the miner signed.
+    /// BLAKE2b-256 of the canonical answer, which the miner signed if it signs.
     digest: String,
-    /// The miner's signature.
-    signature: String,
+    authenticated_by: AuthenticatedBy,
+    /// The miner's signature, where it authenticates the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signature: Option<String>,
 }
 
 impl Response {
@@ -144,7 +156,13 @@ impl Response {
             accuracy_score: answer.consensus.map(fraction),
             speed_score: speed,
             digest: hex::encode(answer.digest),
-            signature: format!("0x{}", hex::encode(answer.signature)),
+            authenticated_by: match answer.signature {
+                Some(_) => AuthenticatedBy::Signature,
+                None => AuthenticatedBy::Key,
+            },
+            signature: answer
+                .signature
+                .map(|signature| format!("0x{}", hex::encode(signature))),
         }
     }
 }

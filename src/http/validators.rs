@@ -1,4 +1,4 @@
-//! What validators call, signed by the hotkey: finished tasks, and their evaluations. And who they are, for users.
+//! What validators call, signed by the hotkey or with a key: finished tasks, and their evaluations. And who they are, for users.
 use axum::{Json as Body, extract::State};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use super::{
     files::{Base, FileLink},
     principal::{May, Validator, ValidatorJson},
     problem::ApiError,
-    signature,
+    some_signature,
 };
 use crate::{
     app::App,
@@ -159,10 +159,11 @@ struct NewEvaluation {
     /// One for each answer of the task.
     scores: Vec<NewScore>,
     /// The hotkey's signature over "violet/evaluation/1" ‖ netuid (2 bytes, little-endian) ‖ task id (16 bytes) ‖
-    /// BLAKE2b-256 of SCALE `Vec<([u8; 32], Option<u16>)>` in the order of the hotkeys; 0x and 128 hex digits.
-    #[serde(deserialize_with = "signature")]
-    #[schema(value_type = String)]
-    signature: [u8; 64],
+    /// BLAKE2b-256 of SCALE `Vec<([u8; 32], Option<u16>)>` in the order of the hotkeys; 0x and 128 hex digits. Only who
+    /// sends a key in place of a signed request may leave it out; then the record says `"authenticated_by": "key"`.
+    #[serde(default, deserialize_with = "some_signature")]
+    #[schema(value_type = Option<String>)]
+    signature: Option<[u8; 64]>,
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -268,7 +269,7 @@ struct ValidatorState {
     stake: u64,
     /// Whether it would judge a task that is done now: stake above the thresholds, and seen within a day.
     may_judge: bool,
-    /// Its last signed request.
+    /// Its last request, signed or with a key.
     last_seen: Option<DateTime<Utc>>,
     /// How near its scores have been to the consensus lately, 0 to 1; it begins at one half. Null before the first verdict
     /// on a task that it scored.

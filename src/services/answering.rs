@@ -5,11 +5,16 @@ use std::{
 };
 
 use sqlx::PgConnection;
-use violet_chain::{Hotkey, Neuron, verify};
+use violet_chain::{Hotkey, Neuron};
 
 use crate::{
     app::App,
-    domain::{TaskId, capability::Offer, performance::Performance, signing},
+    domain::{
+        TaskId,
+        capability::{self, NAMES, Offer, is_name},
+        performance::Performance,
+        signing,
+    },
     error::{Error, Result},
     services::{batch::Write, hub::Topic, identity::Caller, outputs},
     store::{
@@ -20,10 +25,6 @@ use crate::{
     },
 };
 
-const MOST_ENGINES: usize = 256;
-/// Languages and pairs of all engines of a miner together.
-const MOST_LANGUAGES: usize = 10_000;
-const LONGEST_NAME: usize = 255;
 /// The most assignments that one poll answers.
 const MAIL: i64 = 64;
 
@@ -34,13 +35,6 @@ pub struct Beat {
     pub uid: u16,
     /// How long this heartbeat counts.
     pub ttl: Duration,
-}
-
-const NAMES: &str = "must have 1 to 255 bytes and no NUL character";
-
-/// Whether this can be stored as a name of something.
-fn is_name(text: &str) -> bool {
-    (1..=LONGEST_NAME).contains(&text.len()) && !text.contains('\0')
 }
 
 /// Takes a heartbeat in.
@@ -55,41 +49,7 @@ pub async fn heartbeat(
     engines: &[Offer],
     version: &str,
 ) -> Result<Beat> {
-    if engines.len() > MOST_ENGINES {
-        return Err(Error::invalid(
-            "engines",
-            format!("at most {MOST_ENGINES} may be declared"),
-        ));
-    }
-    let languages: usize = engines
-        .iter()
-        .map(|offer| offer.languages.len() + offer.pairs.len())
-        .sum();
-    if languages > MOST_LANGUAGES {
-        return Err(Error::invalid(
-            "engines",
-            format!("at most {MOST_LANGUAGES} languages and pairs may be declared, has {languages}"),
-        ));
-    }
-    let all_well = engines.iter().all(|offer| {
-        let Offer {
-            engine,
-            model_id,
-            task_type: _,
-            languages,
-            pairs,
-            max_input_bytes: _,
-        } = offer;
-        let tags = || {
-            languages
-                .iter()
-                .chain(pairs.iter().flat_map(|(from, to)| [from, to]))
-        };
-        is_name(engine) && is_name(model_id) && tags().all(|tag| is_name(tag))
-    });
-    if !all_well {
-        return Err(Error::invalid("engines", format!("all names {NAMES}")));
-    }
+    capability::check(engines).map_err(|error| Error::invalid("engines", error))?;
     if !version.is_empty() && !is_name(version) {
         return Err(Error::invalid("version", NAMES));
     }
@@ -157,10 +117,10 @@ pub struct Answer {
     pub engine: String,
     /// What the miner says it took, in seconds.
     pub claimed_seconds: Option<f64>,
-    /// The digest that the miner signed.
-    pub digest: [u8; 32],
-    /// Its signature over [`signing::answer_message`].
-    pub signature: [u8; 64],
+    /// The digest that the miner signed. Whoever has a key may leave it out.
+    pub digest: Option<[u8; 32]>,
+    /// Its signature over [`signing::answer_message`], with the same exception.
+    pub signature: Option<[u8; 64]>,
 }
 
 /// An answer that was checked, to be stored.
@@ -213,19 +173,18 @@ pub async fn answer(app: &App, caller: &Caller, answer: Answer) -> Result<Receip
         }
     }
     let canonical = canonical(&answer)?;
-    if signing::answer_digest(&canonical) != answer.digest {
+    let digest = signing::answer_digest(&canonical);
+    let fits = answer
+        .digest
+        .map_or(caller.key.is_some(), |given| given == digest);
+    if !fits {
         return Err(Error::invalid(
             "digest",
             "must be BLAKE2b-256 of the RFC 8785 form of {engine, model_id, output}",
         ));
     }
-    let message = signing::answer_message(app.config.netuid, answer.task, answer.digest);
-    if !verify(caller.crypto, &hotkey, &message, &answer.signature) {
-        return Err(Error::invalid(
-            "signature",
-            "is not the hotkey's over this answer",
-        ));
-    }
+    let message = || signing::answer_message(app.config.netuid, answer.task, digest);
+    let signature = caller.signature(answer.signature, message)?;
     outputs::check(app, standing.task_type, answer.task, hotkey, &answer.output).await?;
     let receipt = app
         .answering
@@ -236,9 +195,9 @@ pub async fn answer(app: &App, caller: &Caller, answer: Answer) -> Result<Receip
             output: answer.output,
             engine: answer.engine,
             model_id: answer.model_id,
-            digest: answer.digest,
+            digest,
             crypto: caller.crypto,
-            signature: answer.signature,
+            signature,
             claimed_seconds: answer
                 .claimed_seconds
                 .filter(|seconds| seconds.is_finite() && *seconds >= 0.0),

@@ -14,6 +14,7 @@ use crate::{
     app::App,
     domain::{
         NeuronKeyId,
+        capability::{self, Offer},
         enrolment::{Challenge, NeuronKind, Wish},
     },
     error::{Error, Result},
@@ -23,7 +24,10 @@ use crate::{
         secrets::{self, Secret, hash},
         snapshots,
     },
-    store::{self, neuron_keys::NeuronKey},
+    store::{
+        self,
+        neuron_keys::{Declared, NeuronKey},
+    },
 };
 
 /// A challenge is to be signed within this. Longer than any window of signatures by default, and remembered as long.
@@ -181,6 +185,31 @@ pub struct Proof {
     pub signature: [u8; 64],
 }
 
+/// What a miner says of itself with the answer to a challenge, if it does.
+///
+/// # Errors
+/// 422 for a declaration that makes no sense.
+pub fn declared(
+    kind: NeuronKind,
+    engines: Option<Vec<Offer>>,
+    capacity: Option<u16>,
+) -> Result<Option<Declared>> {
+    let Some(engines) = engines else {
+        return match capacity {
+            Some(_) => Err(Error::invalid("capacity", "is of engines, and there are none")),
+            None => Ok(None),
+        };
+    };
+    if kind == NeuronKind::Validator {
+        return Err(Error::invalid("engines", "are what miners have"));
+    }
+    capability::check(&engines).map_err(|error| Error::invalid("engines", error))?;
+    Ok(Some(Declared {
+        capacity: capacity.unwrap_or(1),
+        engines,
+    }))
+}
+
 /// Mints a key for a challenge that the hotkey signed. Each challenge is good for one.
 ///
 /// # Errors
@@ -191,6 +220,7 @@ pub async fn enrol(
     kind: NeuronKind,
     credentials: Credentials,
     proof: &Proof,
+    declared: Option<&Declared>,
 ) -> Result<(Secret, NeuronKey)> {
     let network = credentials.network.clone();
     let wish = wish(app, kind, credentials.clone())?;
@@ -240,7 +270,7 @@ pub async fn enrol(
             "this hotkey has {MOST_KEYS} keys; revoke one first"
         )));
     }
-    store::neuron_keys::insert(&mut *tx, &new, secret.hash()).await?;
+    store::neuron_keys::insert(&mut *tx, &new, declared, secret.hash()).await?;
     tx.commit().await?;
     tracing::info!(hotkey = %hotkey, uid = new.uid, kind = kind.name(), key = new.prefix, "a neuron got a key");
     Ok((secret, new))
@@ -320,6 +350,7 @@ pub async fn authenticate(app: &App, kind: NeuronKind, key: &str) -> Result<(Cal
     let caller = Caller {
         neuron,
         crypto: found.crypto,
+        key: Some(found.neuron_key_id),
         snapshot,
     };
     Ok((caller, found))

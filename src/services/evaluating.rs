@@ -1,7 +1,7 @@
 //! Validators: the finished tasks that wait for them, and their evaluations.
 use std::{collections::BTreeSet, time::Duration};
 
-use violet_chain::{Hotkey, verify};
+use violet_chain::Hotkey;
 
 use crate::{
     app::App,
@@ -86,8 +86,8 @@ pub struct Evaluation {
     pub task: TaskId,
     /// One for each answer.
     pub scores: Vec<Score>,
-    /// The validator's signature over [`signing::evaluation_message`].
-    pub signature: [u8; 64],
+    /// The validator's signature over [`signing::evaluation_message`]. Whoever has a key may leave it out.
+    pub signature: Option<[u8; 64]>,
 }
 
 /// An evaluation that was checked, to be stored.
@@ -151,20 +151,15 @@ pub async fn evaluate(app: &App, caller: &Caller, mut evaluation: Evaluation) ->
         .iter()
         .map(|score| (score.hotkey, score.score))
         .collect();
-    let message = signing::evaluation_message(app.config.netuid, evaluation.task, &signed);
-    if !verify(caller.crypto, &validator, &message, &evaluation.signature) {
-        return Err(Error::invalid(
-            "signature",
-            "is not the hotkey's over these scores",
-        ));
-    }
+    let message = || signing::evaluation_message(app.config.netuid, evaluation.task, &signed);
+    let signature = caller.signature(evaluation.signature, message)?;
     app.evaluating
         .submit(NewEvaluation {
             task_id: evaluation.task,
             validator,
             scores: evaluation.scores,
             crypto: caller.crypto,
-            signature: evaluation.signature,
+            signature,
         })
         .await
 }

@@ -7,11 +7,12 @@ use violet_chain::{
     CryptoType, Hotkey, Neuron, Snapshot, VerifyingKey,
     auth::{AuthError, Claim, Request, Scheme},
     btauth::Rules,
+    verify,
 };
 
 use crate::{
     app::App,
-    domain::enrolment::NeuronKind,
+    domain::{NeuronKeyId, enrolment::NeuronKind},
     error::{Error, Result},
     services::{
         nonces::{Nonce, Seen},
@@ -101,13 +102,15 @@ impl KeyRing {
     }
 }
 
-/// A neuron that signed the request at hand.
+/// A neuron whose request is at hand.
 #[derive(Clone, Debug)]
 pub struct Caller {
     /// Its row in the snapshot.
     pub neuron: Neuron,
-    /// The scheme of its key.
+    /// The scheme of its hotkey.
     pub crypto: CryptoType,
+    /// The key that it was given and sent. None when it signed.
+    pub key: Option<NeuronKeyId>,
     /// The snapshot it was found in.
     pub snapshot: Arc<Snapshot>,
 }
@@ -170,8 +173,35 @@ pub async fn admit(app: &App, claim: &Claim, request: &Request<'_>) -> Result<Ca
     Ok(Caller {
         neuron,
         crypto: claim.crypto,
+        key: None,
         snapshot,
     })
+}
+
+impl Caller {
+    /// The signature of the caller's hotkey over `message`, if it holds. Whoever has a key signs nothing, or may.
+    ///
+    /// # Errors
+    /// 422 for a wrong one, and when there is none, but the request is signed.
+    pub fn signature(
+        &self,
+        signature: Option<[u8; 64]>,
+        message: impl FnOnce() -> Vec<u8>,
+    ) -> Result<Option<[u8; 64]>> {
+        let Some(bytes) = signature else {
+            return match self.key {
+                Some(_) => Ok(None),
+                None => Err(Error::invalid(
+                    "signature",
+                    "is required: only who sends a key in place of signed requests leaves it out",
+                )),
+            };
+        };
+        if verify(self.crypto, &self.neuron.hotkey, &message(), &bytes) {
+            return Ok(Some(bytes));
+        }
+        Err(Error::invalid("signature", "is not the hotkey's over this"))
+    }
 }
 
 /// Takes note of a verified claim, once for all replicas.

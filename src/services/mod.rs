@@ -33,6 +33,7 @@ pub mod accepting;
 pub mod answering;
 pub mod evaluating;
 pub mod outputs;
+pub mod responding;
 pub mod settling;
 pub mod sweeping;
 pub mod validators;

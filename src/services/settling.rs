@@ -10,7 +10,7 @@ use crate::{
     domain::{
         TaskId, TaskState,
         consensus::{self, DEADLINE, Judging, PATIENCE, Scored, Verdict},
-        records::{self, Digest, Record},
+        records::{self, Authentication, Digest, Record},
         task::Reason,
     },
     error::{Causes, Error, Result},
@@ -274,10 +274,7 @@ fn decide(
             .map(|(answer, consensus)| records::Answer {
                 hotkey: answer.hotkey,
                 digest: Digest(answer.digest),
-                signature: records::Signature {
-                    crypto: answer.crypto,
-                    bytes: answer.signature,
-                },
+                authentication: Authentication::new(answer.crypto, answer.signature),
                 consensus: *consensus,
             })
             .collect(),
@@ -290,10 +287,7 @@ fn decide(
                     .iter()
                     .map(|answer| score_of(evaluation, answer.hotkey))
                     .collect(),
-                signature: records::Signature {
-                    crypto: evaluation.crypto,
-                    bytes: evaluation.signature,
-                },
+                authentication: Authentication::new(evaluation.crypto, evaluation.signature),
             })
             .collect(),
         at: now,

@@ -18,7 +18,8 @@ pub struct NewAnswer {
     pub model_id: String,
     pub digest: [u8; 32],
     pub crypto: CryptoType,
-    pub signature: [u8; 64],
+    /// None when it came with a key.
+    pub signature: Option<[u8; 64]>,
     pub claimed_seconds: Option<f64>,
 }
 
@@ -48,7 +49,7 @@ pub(crate) async fn insert(db: &mut PgConnection, answers: &[NewAnswer]) -> Resu
     let models: Vec<String> = answers.iter().map(|a| a.model_id.clone()).collect();
     let digests: Vec<Vec<u8>> = answers.iter().map(|a| a.digest.to_vec()).collect();
     let cryptos: Vec<String> = answers.iter().map(|a| a.crypto.to_string()).collect();
-    let signatures: Vec<Vec<u8>> = answers.iter().map(|a| a.signature.to_vec()).collect();
+    let signatures: Vec<Option<Vec<u8>>> = answers.iter().map(|a| a.signature.map(Vec::from)).collect();
     let claims: Vec<Option<f64>> = answers.iter().map(|a| a.claimed_seconds).collect();
     let rows = sqlx::query!(
         r#"
@@ -106,7 +107,7 @@ pub(crate) async fn insert(db: &mut PgConnection, answers: &[NewAnswer]) -> Resu
         &models,
         &digests,
         &cryptos,
-        &signatures,
+        &signatures as &[Option<Vec<u8>>],
         &claims as &[Option<f64>],
     )
     .fetch_all(db)
@@ -210,7 +211,8 @@ pub struct Answer {
     pub model_id: String,
     pub digest: [u8; 32],
     pub crypto: CryptoType,
-    pub signature: [u8; 64],
+    /// None when it came with a key.
+    pub signature: Option<[u8; 64]>,
     pub millis: i64,
     pub received_at: DateTime<Utc>,
     /// Once the task is settled.
@@ -241,7 +243,7 @@ pub(crate) async fn of_task(db: impl PgExecutor<'_>, task: TaskId) -> Result<Vec
                 model_id: row.model_id,
                 digest: super::bytes("digest", row.digest)?,
                 crypto: super::decode("crypto", &row.crypto)?,
-                signature: super::bytes("signature", row.signature)?,
+                signature: super::some_bytes("signature", row.signature)?,
                 millis: row.millis,
                 received_at: row.received_at,
                 consensus: row.consensus,

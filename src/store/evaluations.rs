@@ -181,7 +181,8 @@ pub struct NewEvaluation {
     pub validator: Hotkey,
     pub scores: Vec<Score>,
     pub crypto: CryptoType,
-    pub signature: [u8; 64],
+    /// None when it came with a key.
+    pub signature: Option<[u8; 64]>,
 }
 
 /// What became of an evaluation: whether it took the place of an earlier one.
@@ -203,7 +204,7 @@ pub(crate) async fn insert(
     let validators: Vec<Vec<u8>> = evaluations.iter().map(|e| e.validator.0.to_vec()).collect();
     let scores: Vec<Json<&[Score]>> = evaluations.iter().map(|e| Json(&e.scores[..])).collect();
     let cryptos: Vec<String> = evaluations.iter().map(|e| e.crypto.to_string()).collect();
-    let signatures: Vec<Vec<u8>> = evaluations.iter().map(|e| e.signature.to_vec()).collect();
+    let signatures: Vec<Option<Vec<u8>>> = evaluations.iter().map(|e| e.signature.map(Vec::from)).collect();
     let rows = sqlx::query!(
         r#"
         with src as materialized (
@@ -232,7 +233,7 @@ pub(crate) async fn insert(
         &validators,
         &scores as &[Json<&[Score]>],
         &cryptos,
-        &signatures,
+        &signatures as &[Option<Vec<u8>>],
     )
     .fetch_all(db)
     .await?;
@@ -270,7 +271,8 @@ pub struct Evaluation {
     pub stake: i64,
     pub scores: Vec<Score>,
     pub crypto: CryptoType,
-    pub signature: [u8; 64],
+    /// None when it came with a key.
+    pub signature: Option<[u8; 64]>,
 }
 
 /// The evaluations of a task that is being settled, in the order of the validators' hotkeys.
@@ -293,7 +295,7 @@ pub(crate) async fn of_task(db: impl PgExecutor<'_>, task: TaskId) -> Result<Vec
                 stake: row.stake,
                 scores: row.scores.0,
                 crypto: super::decode("crypto", &row.crypto)?,
-                signature: super::bytes("signature", row.signature)?,
+                signature: super::some_bytes("signature", row.signature)?,
             })
         })
         .collect()

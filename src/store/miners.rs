@@ -1,5 +1,6 @@
 //! Tables `miner_status`, `miner_performance` and `validator_seen`.
 use sqlx::{PgConnection, PgExecutor, types::Json};
+use uuid::Uuid;
 use violet_chain::Hotkey;
 
 use crate::domain::{
@@ -23,11 +24,11 @@ pub struct Heartbeat<'a> {
 pub(crate) async fn heartbeat(db: impl PgExecutor<'_>, beat: &Heartbeat<'_>) -> Result<(), sqlx::Error> {
     sqlx::query!(
         r#"
-        insert into miner_status (netuid, hotkey, capacity, load, engines, version)
-        values ($1, $2, $3, $4, $5, $6)
+        insert into miner_status (netuid, hotkey, capacity, load, engines, version, beat_at)
+        values ($1, $2, $3, $4, $5, $6, now())
         on conflict (netuid, hotkey) do update
         set capacity = excluded.capacity, load = excluded.load, engines = excluded.engines,
-            version = excluded.version, last_seen = now()
+            version = excluded.version, last_seen = now(), beat_at = now()
         "#,
         i32::from(beat.netuid),
         &beat.hotkey.0[..],
@@ -39,6 +40,40 @@ pub(crate) async fn heartbeat(db: impl PgExecutor<'_>, beat: &Heartbeat<'_>) -> 
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// Notes polls with these keys: of miners that said what they can do when they enrolled. It counts unless a heartbeat of
+/// the last `ttl_seconds` says something else. Gives whom it is noted of.
+pub(crate) async fn saw_polls(
+    db: impl PgExecutor<'_>,
+    netuid: u16,
+    keys: &[Uuid],
+    ttl_seconds: f64,
+) -> Result<Vec<Hotkey>, sqlx::Error> {
+    let hotkeys = sqlx::query_scalar!(
+        r#"
+        insert into miner_status as m (netuid, hotkey, capacity, load, engines, version)
+        -- One row cannot be written twice: of two keys of a miner the newer one speaks.
+        select distinct on (hotkey) $1, hotkey, capacity, 0, engines, ''
+        from neuron_keys
+        where neuron_key_id = any($2) and kind = 'miner' and netuid = $1 and engines is not null
+        order by hotkey, neuron_key_id desc
+        on conflict (netuid, hotkey) do update
+        set capacity = excluded.capacity, load = excluded.load, engines = excluded.engines,
+            version = excluded.version, last_seen = now()
+        where coalesce(m.beat_at <= now() - make_interval(secs => $3), true)
+        returning hotkey
+        "#,
+        i32::from(netuid),
+        keys,
+        ttl_seconds,
+    )
+    .fetch_all(db)
+    .await?;
+    hotkeys
+        .into_iter()
+        .map(|hotkey| super::bytes("hotkey", hotkey).map(Hotkey))
+        .collect()
 }
 
 /// A miner that was heard of lately.

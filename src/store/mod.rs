@@ -50,6 +50,14 @@ fn bytes<const N: usize>(column: &'static str, value: Vec<u8>) -> Result<[u8; N]
         })
 }
 
+/// The same of a column that may be null.
+fn some_bytes<const N: usize>(
+    column: &'static str,
+    value: Option<Vec<u8>>,
+) -> Result<Option<[u8; N]>, sqlx::Error> {
+    value.map(|value| bytes(column, value)).transpose()
+}
+
 /// A column of text that holds a value of ours.
 fn decode<T: std::str::FromStr>(column: &'static str, text: &str) -> Result<T, sqlx::Error> {
     text.parse().map_err(|_| sqlx::Error::ColumnDecode {

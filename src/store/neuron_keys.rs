@@ -1,9 +1,9 @@
 //! Table `neuron_keys`.
 use chrono::{DateTime, Utc};
-use sqlx::{PgConnection, PgExecutor};
+use sqlx::{PgConnection, PgExecutor, types::Json};
 use violet_chain::{CryptoType, Hotkey};
 
-use crate::domain::{NeuronKeyId, enrolment::NeuronKind};
+use crate::domain::{NeuronKeyId, capability::Offer, enrolment::NeuronKind};
 
 /// A key of a neuron; the key itself is not stored.
 #[derive(Clone, Debug)]
@@ -20,6 +20,15 @@ pub struct NeuronKey {
     pub prefix: String,
     pub created_at: DateTime<Utc>,
     pub expires_at: DateTime<Utc>,
+}
+
+/// What a miner says of itself when it enrols.
+#[derive(Clone, Debug)]
+pub struct Declared {
+    /// Assignments that it takes at once.
+    pub capacity: u16,
+    /// What it can do.
+    pub engines: Vec<Offer>,
 }
 
 struct Row {
@@ -77,14 +86,15 @@ pub(crate) async fn lock(db: &mut PgConnection, hotkey: Hotkey) -> Result<(), sq
 pub(crate) async fn insert(
     db: impl PgExecutor<'_>,
     new: &NeuronKey,
+    declared: Option<&Declared>,
     hash: [u8; 32],
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
         r#"
         insert into neuron_keys
             (neuron_key_id, kind, netuid, uid, hotkey, crypto, registered_at, network, prefix, hash, created_at,
-             expires_at)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+             expires_at, capacity, engines)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
         "#,
         new.neuron_key_id as NeuronKeyId,
         new.kind as NeuronKind,
@@ -98,6 +108,8 @@ pub(crate) async fn insert(
         &hash[..],
         new.created_at,
         new.expires_at,
+        declared.map(|declared| i32::from(declared.capacity)),
+        declared.map(|declared| Json(&declared.engines[..])) as Option<Json<&[Offer]>>,
     )
     .execute(db)
     .await?;

@@ -19,7 +19,7 @@ use violet_chain::{CryptoType, Hotkey, ProvedStakes, VrfProof, verify};
 use crate::domain::{
     BatchId, OrganizationId, TaskId, blake2b_256,
     capability::Capability,
-    records::{Base, CandidateSet, Digest, Draw, Record},
+    records::{Base, CandidateSet, Digest, Draw, Record, RecordKind},
     routing::{self, Excluded, PERFORMANCE_SCALE, Rule},
 };
 
@@ -135,7 +135,7 @@ pub fn receipt_with(receipt: &Receipt, stakes: &[ProvedStakes]) -> Report {
             Record::Rule(rule) => known.rules.push((record.digest(), rule)),
             Record::Base(base) => known.bases.push((record.digest(), base)),
             Record::CandidateSet(set) => known.sets.push((record.digest(), set)),
-            Record::Draw(_) | Record::Settlement(_) => {}
+            Record::Draw(_) | Record::SignedSettlement(_) | Record::Settlement(_) => {}
         }
     }
     let Request {
@@ -167,12 +167,16 @@ pub fn receipt_with(receipt: &Receipt, stakes: &[ProvedStakes]) -> Report {
                 check_draw(receipt, draw, &known, &mut drawn, &mut report);
                 draws += 1;
             }
-            Record::Settlement(settlement) => {
-                settled = true;
-                settlement::check(receipt, settlement, &drawn.hotkeys, &mut report);
-                drawn.proofs.check_judges(settlement, &mut report);
-            }
-            Record::Rule(_) | Record::Base(_) | Record::CandidateSet(_) => {}
+            Record::Rule(_)
+            | Record::Base(_)
+            | Record::CandidateSet(_)
+            | Record::SignedSettlement(_)
+            | Record::Settlement(_) => {}
+        }
+        if let Some(settlement) = record.settlement() {
+            settled = true;
+            settlement::check(receipt, &settlement, &drawn.hotkeys, &mut report);
+            drawn.proofs.check_judges(&settlement, &mut report);
         }
     }
     if draws == 0 {
@@ -215,7 +219,7 @@ fn check_forms(receipt: &Receipt, records: &[Record], named: &[Record], report: 
         "kind, digest and content are shown as the records' bytes have them",
     );
     let draw = |record: &Record| matches!(record, Record::Draw(_));
-    let of_task = |record: &Record| draw(record) || matches!(record, Record::Settlement(_));
+    let of_task = |record: &Record| draw(record) || record.kind() == RecordKind::Settlement;
     report.check(
         records.iter().rev().skip(1).all(draw) && records.iter().all(of_task),
         "the task's records are its draws, and one settlement after them",

@@ -5,7 +5,7 @@ use super::{Receipt, Report, ascending, counted, distinct};
 use crate::domain::{
     TaskState,
     consensus::{self, Scored},
-    records::Settlement,
+    records::{Authentication, Settlement},
     signing,
     task::Reason,
 };
@@ -42,44 +42,80 @@ pub(super) fn check(receipt: &Receipt, settlement: &Settlement, drawn: &[Hotkey]
 
 fn check_signatures(receipt: &Receipt, settlement: &Settlement, report: &mut Report) {
     let task = receipt.task_id;
-    let answers = settlement.answers.iter().all(|answer| {
-        let message = signing::answer_message(settlement.netuid, task, answer.digest.0);
-        verify(
-            answer.signature.crypto,
-            &answer.hotkey,
-            &message,
-            &answer.signature.bytes,
-        )
-    });
-    report.check(
-        answers,
-        format!(
-            "of {} each is signed by its miner",
-            counted(settlement.answers.len(), "answer")
-        ),
-    );
-    let evaluations = settlement.evaluations.iter().all(|evaluation| {
+    let mut answers = Signatures::of("answer", "miner");
+    for answer in &settlement.answers {
+        let message = || signing::answer_message(settlement.netuid, task, answer.digest.0);
+        answers.look(answer.hotkey, &answer.authentication, message);
+    }
+    answers.report(report);
+    let mut evaluations = Signatures::of("evaluation", "validator");
+    for evaluation in &settlement.evaluations {
         let scores: Vec<_> = settlement
             .answers
             .iter()
             .map(|answer| answer.hotkey)
             .zip(evaluation.scores.iter().copied())
             .collect();
-        let message = signing::evaluation_message(settlement.netuid, task, &scores);
-        verify(
-            evaluation.signature.crypto,
-            &evaluation.hotkey,
-            &message,
-            &evaluation.signature.bytes,
-        )
-    });
-    report.check(
-        evaluations,
-        format!(
-            "of {} each is signed by its validator",
-            counted(settlement.evaluations.len(), "evaluation")
-        ),
-    );
+        let message = || signing::evaluation_message(settlement.netuid, task, &scores);
+        evaluations.look(evaluation.hotkey, &evaluation.authentication, message);
+    }
+    evaluations.report(report);
+}
+
+/// What is signed of the answers or the evaluations, and what is not.
+struct Signatures {
+    noun: &'static str,
+    author: &'static str,
+    signed: usize,
+    hold: bool,
+    /// Whose came with a key.
+    by_key: Vec<Hotkey>,
+}
+
+impl Signatures {
+    fn of(noun: &'static str, author: &'static str) -> Self {
+        Self {
+            noun,
+            author,
+            signed: 0,
+            hold: true,
+            by_key: Vec::new(),
+        }
+    }
+
+    fn look(&mut self, hotkey: Hotkey, authentication: &Authentication, message: impl FnOnce() -> Vec<u8>) {
+        match authentication {
+            Authentication::Signature { signature } => {
+                self.signed += 1;
+                self.hold &= verify(signature.crypto, &hotkey, &message(), &signature.bytes);
+            }
+            Authentication::Key => self.by_key.push(hotkey),
+        }
+    }
+
+    fn report(self, report: &mut Report) {
+        let Self {
+            noun,
+            author,
+            signed,
+            hold,
+            by_key,
+        } = self;
+        let others = by_key.len();
+        if signed > 0 || others == 0 {
+            let those = if others == 0 { "" } else { "signed " };
+            let said = counted(signed, &format!("{those}{noun}"));
+            report.check(hold, format!("of {said} each is signed by its {author}"));
+        }
+        if others > 0 {
+            let hotkeys: Vec<String> = by_key.iter().map(ToString::to_string).collect();
+            report.open.push(format!(
+                "{} authenticated by key: not provable to others, the server's statement ({})",
+                counted(others, noun),
+                hotkeys.join(", ")
+            ));
+        }
+    }
 }
 
 fn check_verdict(settlement: &Settlement, report: &mut Report) {

@@ -47,12 +47,19 @@ const SIGNED: &[(&str, &str)] = &[
     ("post", "/api/v1/miner/refusals"),
     ("post", "/api/v1/validator/evaluations"),
 ];
+/// For miners with a key: they sign nothing.
+const KEYED: &[(&str, &str)] = &[
+    ("post", "/api/v1/miner/document-translation/upload-result"),
+    ("post", "/api/v1/miner/response"),
+    ("post", "/api/v1/miner/text-translation/upload-result"),
+    ("post", "/api/v1/miner/video-transcription/upload-result"),
+];
 /// For users, or for whoever has a link.
 const LINKED: &str = "/api/v1/files/{file_id}/download";
 /// All of them together with those for users: a new operation has to be thought about here.
-const OPERATIONS: usize = 78;
+const OPERATIONS: usize = 82;
 
-const LISTS: [&[(&str, &str)]; 5] = [PUBLIC, LOGINS, ENROLMENT, SIGNED_ALWAYS, SIGNED];
+const LISTS: [&[(&str, &str)]; 6] = [PUBLIC, LOGINS, ENROLMENT, SIGNED_ALWAYS, SIGNED, KEYED];
 
 fn operations() -> Vec<(String, String)> {
     let description = serde_json::to_value(violet::http::openapi()).unwrap();
@@ -122,6 +129,8 @@ async fn no_operation_answers_a_stranger() {
             &[&["btauth"], &["neuron_key"]]
         } else if is_in(SIGNED_ALWAYS, operation) {
             &[&["btauth"]]
+        } else if is_in(KEYED, operation) {
+            &[&["neuron_key"]]
         } else if is_in(ENROLMENT, operation) {
             &[&[], &["neuron_key"]]
         } else if operation.1 == LINKED {
@@ -169,7 +178,10 @@ async fn no_operation_answers_a_stranger() {
             reply.problem(401, "/problems/unauthenticated");
         }
         // Credentials of the other kind.
-        if is_in(SIGNED, operation) || is_in(SIGNED_ALWAYS, operation) {
+        if [SIGNED, SIGNED_ALWAYS, KEYED]
+            .iter()
+            .any(|list| is_in(list, operation))
+        {
             let reply = Reply::to(request().header("X-API-Key", &user.key)).await;
             reply.problem(401, "/problems/unauthenticated");
         } else {

@@ -70,16 +70,8 @@ async fn a_neuron_is_given_a_key_for_a_signature_and_works_with_it() {
     let mail = format!("/api/v1/miners/{}/tasks?status=assigned&wait=0", miner.uid);
     let found = miner.with_key(&miner_key, "GET", &mail, "").await.ok();
     assert_eq!(found[0]["task_id"], task.as_str());
-    // An answer has a signature of its own, whoever sent it.
     let answer = miner.answer_body(&task, "Casa");
-    let mut unsigned = answer.clone();
-    unsigned.as_object_mut().unwrap().remove("signature");
     let answers = "/api/v1/miner/answers";
-    let reply = miner
-        .with_key(&miner_key, "POST", answers, &unsigned.to_string())
-        .await;
-    let detail = reply.problem(422, "/problems/malformed-request");
-    assert!(detail.contains("signature"), "{detail}");
     let receipt = miner
         .with_key(&miner_key, "POST", answers, &answer.to_string())
         .await;

@@ -78,6 +78,11 @@ async fn ask_anew(walk: &Walk, server: &Server, operation: &Operation) -> Reply 
         let request = walk.world.http.post(format!("{}{target}", server.url()));
         return Reply::to(request.header("X-API-Key", key).json(&body)).await;
     }
+    if operation.is_for_keys() {
+        let key = format!("violet_miner_{}", &fresh[7..]);
+        let request = walk.world.http.post(format!("{}{target}", server.url()));
+        return Reply::to(request.header("X-API-Key", key)).await;
+    }
     server.app.standings.forget();
     let body = refusals::body(&operation.path, &fresh);
     let body = if ["DELETE", "GET"].contains(&operation.method.as_str()) {

@@ -95,6 +95,11 @@ impl Operation {
         if self.method == "POST" { "{}" } else { "" }
     }
 
+    /// Whether it takes the forms of miners with a key, and nothing signed.
+    pub(super) fn is_for_keys(&self) -> bool {
+        self.asks_for("neuron_key") && !self.asks_for("btauth") && !self.enrols()
+    }
+
     /// Whether it gives keys to neurons.
     pub(super) fn enrols(&self) -> bool {
         self.path.ends_with("/authenticate")

@@ -126,6 +126,7 @@ async fn a_finished_task_is_shown_in_these_shapes() {
         keys(first),
         [
             "accuracy_score",
+            "authenticated_by",
             "digest",
             "engine",
             "hotkey",

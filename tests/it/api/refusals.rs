@@ -83,6 +83,7 @@ pub(super) async fn refuse(walk: &mut Walk, operation: &Operation) {
                 walk.see(operation, &reply);
             }
         }
+        _ if operation.is_for_keys() => refuse_forms(walk, operation, &target).await,
         "/api/v1/miners/{uid}/tasks" => {
             walk.see_answer(operation, &format!("{target}?status=done"), "")
                 .await;
@@ -127,6 +128,33 @@ pub(super) async fn refuse(walk: &mut Walk, operation: &Operation) {
             assert_parameter(&reply, "task_id");
         }
         _ => super::refusals_of_people::refuse(walk, operation, &target).await,
+    }
+}
+
+/// The same for the forms of miners with a key.
+async fn refuse_forms(walk: &mut Walk, operation: &Operation, target: &str) {
+    let miner = walk.world.silent_miner(2);
+    let miner = miner
+        .keyed(&walk.world, "/api/v1/miner/authenticate", &json!({}))
+        .await;
+    let judge = walk.world.validator(2).await;
+    let judge = judge
+        .keyed(&walk.world, "/api/v1/validator/authenticate", &json!({}))
+        .await;
+    let whole = format!("task_id={UNKNOWN}&miner_uid=1&response_data=a&translated_text=a&transcript=a");
+    let large = format!("{whole}&model_id={}", "x".repeat(30_000));
+    let form = "application/x-www-form-urlencoded";
+    let replies = [
+        walk.miner.send("POST", target, b"".to_vec(), &[]).await,
+        judge.send(target, form, &whole).await,
+        miner.send(target, form, &whole).await,
+        miner.send(target, form, &large).await,
+        miner.send(target, form, "").await,
+        miner.send(target, "text/plain", "a").await,
+        miner.send(target, "application/json", "{").await,
+    ];
+    for reply in &replies {
+        walk.see(operation, reply);
     }
 }
 

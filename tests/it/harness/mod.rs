@@ -11,6 +11,7 @@ mod way;
 mod world;
 
 pub(crate) use database::Database;
+pub(crate) use enrolment::Keyed;
 pub(crate) use http::{Multipart, Reply};
 pub(crate) use neuron::{MODEL, Neuron, keypair, nonce, sign, signature_text};
 pub(crate) use post_office::PostOffice;

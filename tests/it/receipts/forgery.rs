@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use violet::{
     domain::{
         BatchId, TaskId, blake2b_256,
-        records::{Base, CandidateSet, Digest, Draw, Record, Settlement},
+        records::{Authentication, Base, CandidateSet, Digest, Draw, Record, Settlement},
         routing::{self, Excluded, Rule},
         signing,
     },
@@ -259,13 +259,20 @@ pub(super) fn sign_again(settlement: &mut Settlement) {
     let task = TaskId::from(uuid::Uuid::from_bytes(settlement.task));
     for answer in &mut settlement.answers {
         let message = signing::answer_message(settlement.netuid, task, answer.digest.0);
-        answer.signature.bytes = key_of(answer.hotkey).sign(&message);
+        sign(&mut answer.authentication, answer.hotkey, &message);
     }
     let answers = &settlement.answers;
     for evaluation in &mut settlement.evaluations {
         let hotkeys = answers.iter().map(|answer| answer.hotkey);
         let scores: Vec<_> = hotkeys.zip(evaluation.scores.iter().copied()).collect();
         let message = signing::evaluation_message(settlement.netuid, task, &scores);
-        evaluation.signature.bytes = key_of(evaluation.hotkey).sign(&message);
+        sign(&mut evaluation.authentication, evaluation.hotkey, &message);
+    }
+}
+
+/// What came with a key stays as it is.
+fn sign(authentication: &mut Authentication, hotkey: Hotkey, message: &[u8]) {
+    if let Authentication::Signature { signature } = authentication {
+        signature.bytes = key_of(hotkey).sign(message);
     }
 }

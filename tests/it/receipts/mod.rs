@@ -8,6 +8,7 @@ use violet::{
 
 use crate::harness::{BAD, GOOD, Reply, SERVER, User, World, keypair, signature_text, translation};
 
+mod by_key;
 mod forgeries;
 mod forgery;
 mod stakes;

@@ -5,7 +5,8 @@ use violet::domain::{
     TaskId, TaskState, TaskType,
     capability::Capability,
     records::{
-        Answer, Base, CandidateSet, Digest, Draw, Evaluation, Record, RecordKind, Settlement, Signature,
+        Answer, Authentication, Base, CandidateSet, Digest, Draw, Evaluation, Record, RecordKind, Settlement,
+        Signature,
     },
     routing::{Candidate, Rule},
     signing,
@@ -15,6 +16,7 @@ use violet_chain::{BlockHash, Coldkey, CryptoType, Hotkey, NetUid};
 use violet_neurons::signing as neuron;
 
 mod scores;
+mod signed;
 
 const TASK: u128 = 0x0192_f0c1_2a3b_7c4d_8e5f_6071_8293_a4b5;
 const TAO: u64 = 1_000_000_000;
@@ -112,10 +114,13 @@ fn a_draw() -> Record {
 }
 
 fn a_settlement() -> Settlement {
-    let answer = |hotkey, digest, signature, consensus| Answer {
+    let signed = |crypto, value| Authentication::Signature {
+        signature: signature(crypto, value),
+    };
+    let answer = |hotkey, digest, authentication, consensus| Answer {
         hotkey: Hotkey([hotkey; 32]),
         digest: Digest([digest; 32]),
-        signature,
+        authentication,
         consensus,
     };
     Settlement {
@@ -126,15 +131,24 @@ fn a_settlement() -> Settlement {
         threshold: 19_660,
         eligible_stake: 106_297 * u128::from(TAO),
         answers: vec![
-            answer(1, 0x31, signature(CryptoType::Sr25519, 0x41), Some(61_234)),
-            answer(2, 0x32, signature(CryptoType::Ed25519, 0x42), None),
+            answer(1, 0x31, signed(CryptoType::Sr25519, 0x41), Some(61_234)),
+            answer(2, 0x32, signed(CryptoType::Ed25519, 0x42), None),
+            answer(3, 0x33, Authentication::Key, Some(3)),
         ],
-        evaluations: vec![Evaluation {
-            hotkey: Hotkey([0x91; 32]),
-            stake: 51_799 * TAO,
-            scores: vec![Some(61_234), None],
-            signature: signature(CryptoType::Sr25519, 0x51),
-        }],
+        evaluations: vec![
+            Evaluation {
+                hotkey: Hotkey([0x91; 32]),
+                stake: 51_799 * TAO,
+                scores: vec![Some(61_234), None, Some(3)],
+                authentication: signed(CryptoType::Sr25519, 0x51),
+            },
+            Evaluation {
+                hotkey: Hotkey([0x92; 32]),
+                stake: 1,
+                scores: vec![None; 3],
+                authentication: Authentication::Key,
+            },
+        ],
         at: 1_763_640_000_456,
     }
 }
@@ -150,8 +164,11 @@ fn an_end_without_verdict() -> Record {
     })
 }
 
-/// Each record with its bytes, field by field, and its digest.
-fn vectors() -> Vec<(Record, RecordKind, Vec<String>, &'static str)> {
+/// A record, its kind, its bytes field by field, and its digest.
+type Vector = (Record, RecordKind, Vec<String>, &'static str);
+
+/// One of each kind of records.
+fn vectors() -> Vec<Vector> {
     let task = "0192f0c12a3b7c4d8e5f60718293a4b5".to_owned();
     let rule = vec![
         "00".to_owned() + "0100",
@@ -181,25 +198,28 @@ fn vectors() -> Vec<(Record, RecordKind, Vec<String>, &'static str)> {
         "7bbe22a19a010000".into(),
     ];
     let settlement = vec![
-        "04".to_owned() + "0100" + &task,
+        "05".to_owned() + "0100" + &task,
         // Approved is state 5, no reason.
         "05".to_owned() + "00" + "cc4c" + "00faec32ad6000000000000000000000",
+        "0c".into(),
+        // By a signature (0) of sr25519 (0) and of ed25519 (1), and by a key (1).
+        run(1, 32) + &run(0x31, 32) + "0000" + &run(0x41, 64) + "0132ef",
+        run(2, 32) + &run(0x32, 32) + "0001" + &run(0x42, 64) + "00",
+        run(3, 32) + &run(0x33, 32) + "01" + "010300",
         "08".into(),
-        run(1, 32) + &run(0x31, 32) + "00" + &run(0x41, 64) + "0132ef",
-        run(2, 32) + &run(0x32, 32) + "01" + &run(0x42, 64) + "00",
-        "04".into(),
-        // The first of two answers was scored.
-        run(0x91, 32) + "00a6fe641c2f0000" + "0100" + "32ef" + "00" + &run(0x51, 64),
+        // The first and the third of three answers were scored; then none.
+        run(0x91, 32) + "00a6fe641c2f0000" + "0500" + "32ef0300" + "0000" + &run(0x51, 64),
+        run(0x92, 32) + "0100000000000000" + "0000" + "01",
         "c8bf22a19a010000".into(),
     ];
     let failed = vec![
-        "04".to_owned() + "0100" + &task,
+        "05".to_owned() + "0100" + &task,
         // Failed is state 7, NoAnswer is reason 1.
         "07".to_owned() + "0101" + "cc4c" + &run(0, 16),
         "0000".into(),
         "c8bf22a19a010000".into(),
     ];
-    vec![
+    let mut all = vec![
         (
             a_rule(),
             RecordKind::Rule,
@@ -228,15 +248,17 @@ fn vectors() -> Vec<(Record, RecordKind, Vec<String>, &'static str)> {
             Record::Settlement(a_settlement()),
             RecordKind::Settlement,
             settlement,
-            "334b9137c732263dc6516630650af1a6a7ca13b0a553c1ab8bc5626cdf01d66a",
+            "8121ce0dab685db4750ec336824906aa99a858971e47b550ed8552aa80925c8a",
         ),
         (
             an_end_without_verdict(),
             RecordKind::Settlement,
             failed,
-            "2a7754eeed4a6a96512bfb4aae76c625e49004267e630adb2160db442aa2c165",
+            "d88dec3e0653ce935b9e42f8627a510888874a8b826de6d8d2793151cac62761",
         ),
-    ]
+    ];
+    all.extend(signed::vectors());
+    all
 }
 
 #[test]
@@ -299,7 +321,7 @@ fn values_that_do_not_exist_are_refused() {
     let bytes = Record::Settlement(a_settlement()).to_bytes();
     let version = VERSION.len() / 2;
     // Kind, then netuid and task, then the outcome.
-    for (place, first_unknown) in [(version, 5u8), (version + 1 + 2 + 16, 9)] {
+    for (place, first_unknown) in [(version, 6u8), (version + 1 + 2 + 16, 9)] {
         for value in [first_unknown, 0xff] {
             let mut changed = bytes.clone();
             changed[place] = value;

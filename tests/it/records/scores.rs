@@ -1,5 +1,5 @@
 //! Settlements: how large they get, and the one way to write which answers were scored.
-use violet::domain::records::{Answer, Evaluation, Record, Settlement};
+use violet::domain::records::{Answer, Authentication, Evaluation, Record, Settlement};
 use violet_chain::Hotkey;
 
 use super::{a_settlement, an_end_without_verdict};
@@ -39,8 +39,23 @@ fn a_settlement_has_512_bytes_and_128_per_signature() {
             assert_eq!(excess, 0, "{answers} answers and {evaluations} evaluations");
         }
     }
-    // Ten answers of 132 bytes, 64 evaluations of 127, and 66 beside them.
-    assert_eq!(settlement_of(10, 64).to_bytes().len(), 10 * 132 + 64 * 127 + 66);
+    // Ten answers of 133 bytes, 64 evaluations of 128, and 66 beside them.
+    assert_eq!(settlement_of(10, 64).to_bytes().len(), 10 * 133 + 64 * 128 + 66);
+}
+
+#[test]
+fn what_a_key_authenticates_takes_a_byte_in_place_of_a_signature() {
+    let Record::Settlement(signed) = settlement_of(10, 64) else {
+        panic!("not a settlement")
+    };
+    let size = |settlement: &Settlement| Record::Settlement(settlement.clone()).to_bytes().len();
+    let mut mixed = signed.clone();
+    mixed.answers[3].authentication = Authentication::Key;
+    mixed.evaluations[5].authentication = Authentication::Key;
+    // The tag stays; scheme and signature go.
+    assert_eq!(size(&mixed), size(&signed) - 2 * 65);
+    let record = Record::Settlement(mixed);
+    assert_eq!(Record::from_bytes(&record.to_bytes()).unwrap(), record);
 }
 
 /// The same settlement with another number of answers and these scores.
@@ -59,8 +74,8 @@ fn scored(answers: usize, scores: Vec<Option<u16>>) -> Settlement {
 /// What stands between the stake and the signature of the only evaluation.
 fn scores_in(settlement: &Settlement) -> String {
     let bytes = Record::Settlement(settlement.clone()).to_bytes();
-    let from = 16 + 1 + 2 + 16 + 1 + 1 + 2 + 16 + 1 + 132 * settlement.answers.len() + 1 + 32 + 8;
-    hex::encode(&bytes[from..bytes.len() - 65 - 8])
+    let from = 16 + 1 + 2 + 16 + 1 + 1 + 2 + 16 + 1 + 133 * settlement.answers.len() + 1 + 32 + 8;
+    hex::encode(&bytes[from..bytes.len() - 66 - 8])
 }
 
 #[test]
@@ -86,7 +101,7 @@ fn scores_are_bits_and_the_numbers_that_there_are() {
 fn bits_without_an_answer_and_answers_without_a_bit_are_refused() {
     let settlement = scored(2, vec![Some(7), None]);
     let bytes = Record::Settlement(settlement.clone()).to_bytes();
-    let bits = bytes.len() - 8 - 65 - 2 - 2;
+    let bits = bytes.len() - 8 - 66 - 2 - 2;
     assert_eq!(bytes[bits..bits + 4], [1, 0, 7, 0]);
     for (at, bit) in [(bits, 4), (bits, 0x80), (bits + 1, 1), (bits + 1, 0x80)] {
         let mut changed = bytes.clone();
@@ -123,6 +138,6 @@ fn scores_read_as_a_list_in_json() {
     let json = serde_json::to_value(Record::Settlement(a_settlement())).unwrap();
     assert_eq!(
         json["evaluations"][0]["scores"],
-        serde_json::json!([61_234, null])
+        serde_json::json!([61_234, null, 3])
     );
 }
