@@ -4,7 +4,7 @@ use std::{
     time::Duration,
 };
 
-use sqlx::PgConnection;
+use sqlx::{Connection as _, PgConnection};
 use violet_chain::{Hotkey, Neuron};
 
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
         signing,
     },
     error::{Error, Result},
-    services::{batch::Write, hub::Topic, identity::Caller, outputs},
+    services::{batch::Write, hub::Topic, identity::Caller, line::Line, outputs},
     store::{
         self,
         answers::{NewAnswer, Stored},
@@ -225,8 +225,10 @@ fn canonical(answer: &Answer) -> Result<Vec<u8>> {
 /// Stores answers in groups, and what they say about their miners.
 #[derive(Debug)]
 pub struct Writer {
-    /// For the database.
+    /// For what follows.
     pub app: App,
+    /// To the database.
+    pub line: Line,
 }
 
 impl Write for Writer {
@@ -241,7 +243,7 @@ impl Write for Writer {
         distinct.dedup_by_key(|item| (item.task_id, item.hotkey));
         let distinct: Vec<Submitted> = distinct.into_iter().cloned().collect();
 
-        let stored = match write(app, &distinct).await {
+        let stored = match write(app, &mut self.line, &distinct).await {
             Ok(stored) => stored,
             // The connection may have died after the commit: what is stored tells.
             Err(error) => match store::answers::stored(&app.db, &distinct).await {
@@ -287,8 +289,9 @@ impl Write for Writer {
 }
 
 /// Stores answers and what they say about their miners, in one transaction.
-async fn write(app: &App, distinct: &[Submitted]) -> Result<Vec<Stored>> {
-    let mut tx = app.writing.begin().await?;
+async fn write(app: &App, line: &mut Line, distinct: &[Submitted]) -> Result<Vec<Stored>> {
+    let mut connection = line.take().await?;
+    let mut tx = connection.begin().await?;
     let stored = store::answers::insert(&mut tx, distinct).await?;
     let mut changes: Changes = Vec::new();
     for row in stored.iter().filter(|row| row.used) {
@@ -300,6 +303,7 @@ async fn write(app: &App, distinct: &[Submitted]) -> Result<Vec<Stored>> {
     }
     remember(&mut tx, app.config.netuid, &changes).await?;
     tx.commit().await?;
+    line.keep(connection);
     Ok(stored)
 }
 

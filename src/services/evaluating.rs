@@ -1,13 +1,14 @@
 //! Validators: the finished tasks that wait for them, and their evaluations.
 use std::{collections::BTreeSet, time::Duration};
 
+use sqlx::Connection as _;
 use violet_chain::Hotkey;
 
 use crate::{
     app::App,
     domain::{TaskId, signing},
     error::{Error, Result},
-    services::{batch::Write, hub::Topic, identity::Caller, outputs},
+    services::{batch::Write, hub::Topic, identity::Caller, line::Line, outputs},
     store::{
         self,
         answers::Answer,
@@ -167,8 +168,10 @@ pub async fn evaluate(app: &App, caller: &Caller, mut evaluation: Evaluation) ->
 /// Stores evaluations in groups.
 #[derive(Debug)]
 pub struct Writer {
-    /// For the database.
+    /// For what follows.
     pub app: App,
+    /// To the database.
+    pub line: Line,
 }
 
 impl Write for Writer {
@@ -182,9 +185,11 @@ impl Write for Writer {
         distinct.sort_by_key(|item| (item.task_id, item.validator));
         distinct.dedup_by_key(|item| (item.task_id, item.validator));
         let distinct: Vec<Submitted> = distinct.into_iter().cloned().collect();
-        let mut tx = app.writing.begin().await?;
+        let mut connection = self.line.take().await?;
+        let mut tx = connection.begin().await?;
         let stored = store::evaluations::insert(&mut tx, &distinct).await?;
         tx.commit().await?;
+        self.line.keep(connection);
         if !stored.is_empty() {
             app.hub.wake(Topic::Settling);
         }

@@ -38,8 +38,20 @@ pub fn start_writers(app: &App, inboxes: Inboxes, tracker: &TaskTracker, stop: &
         },
         stop.clone(),
     ));
-    tracker.spawn(answering.run(answering::Writer { app: app.clone() }, stop.clone()));
-    tracker.spawn(evaluating.run(evaluating::Writer { app: app.clone() }, stop.clone()));
+    tracker.spawn(answering.run(
+        answering::Writer {
+            app: app.clone(),
+            line: line(),
+        },
+        stop.clone(),
+    ));
+    tracker.spawn(evaluating.run(
+        evaluating::Writer {
+            app: app.clone(),
+            line: line(),
+        },
+        stop.clone(),
+    ));
     tracker.spawn(nonces.run(
         nonces::Writer {
             app: app.clone(),
