@@ -1,4 +1,4 @@
-//! What a task needs and what an engine offers; and the model ids that exist at all.
+//! What a task needs and what an engine offers.
 use codec::{Decode, Encode};
 use serde::{Deserialize, Serialize};
 
@@ -126,40 +126,6 @@ pub fn is_language(tag: &str) -> bool {
         && parts.all(|part| {
             (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
         })
-}
-
-/// Model ids that users of the original API send, whether or not somebody serves them right now.
-pub fn known_models(task_type: TaskType) -> &'static [&'static str] {
-    match task_type {
-        TaskType::Transcription | TaskType::VideoTranscription => &[
-            "openai/whisper-tiny",
-            "openai/whisper-base",
-            "openai/whisper-small",
-            "openai/whisper-medium",
-            "openai/whisper-large",
-            "openai/whisper-large-v2",
-        ],
-        TaskType::Tts => &[
-            "tts_models/multilingual/multi-dataset/xtts_v2",
-            "tts_models/multilingual/multi-dataset/your_tts",
-            "tts_models/en/ljspeech/tacotron2-DDC",
-            "tts_models/en/vctk/vits",
-        ],
-        TaskType::Summarization => &[
-            "facebook/bart-large-cnn",
-            "facebook/bart-base",
-            "google/pegasus-xsum",
-            "t5-small",
-        ],
-        TaskType::TextTranslation | TaskType::DocumentTranslation => &[
-            "facebook/mbart-large-50-many-to-many-mmt",
-            "t5-small",
-            "Helsinki-NLP/opus-mt-en-es",
-            "Helsinki-NLP/opus-mt-en-fr",
-            "Helsinki-NLP/opus-mt-en-de",
-            "Helsinki-NLP/opus-mt-en-zh",
-        ],
-    }
 }
 
 /// Voices that speech can be asked in; without one the engine takes its own.

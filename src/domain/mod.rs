@@ -1,6 +1,7 @@
 //! Values and rules: no I/O, no async, no clock. Time comes in as an argument.
 pub mod access;
 pub mod capability;
+pub mod catalogue;
 pub mod consensus;
 pub mod enrolment;
 mod ids;

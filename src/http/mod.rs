@@ -8,6 +8,7 @@ mod enrolment;
 mod files;
 mod limiting;
 mod miners;
+mod models;
 mod neurons;
 mod organizations;
 mod passwords;
@@ -110,6 +111,7 @@ fn routes(usual: Duration, uploads: Duration, largest: usize) -> OpenApiRouter<A
         .merge(responses::router())
         .merge(audit::router())
         .merge(system::router())
+        .merge(models::router())
         .merge(usage::router())
         .layer(within(usual))
         .merge(receiving);

@@ -253,6 +253,10 @@ const PARAMETERS: &[(&str, &str)] = &[
     ("session_id", "the id of a session, a UUID"),
     ("status", "assigned"),
     ("task_id", "the id of a task, a UUID"),
+    (
+        "task_type",
+        "transcription, tts, summarization, text_translation, document_translation or video_transcription",
+    ),
     ("until", "a time such as 2026-01-31T12:00:00Z"),
     ("uid", "a whole number from 0 to 65535"),
     ("user_id", "the id of a user, a UUID"),

@@ -19,6 +19,7 @@ pub mod standing;
 pub mod tokens;
 pub mod wallets;
 
+pub mod models;
 pub mod neurons;
 pub mod roster;
 pub mod seeing;

@@ -8,7 +8,7 @@ use crate::{
     domain::{
         FileId, OrganizationId, Priority, TaskId, TaskType, UserId, blake2b_256,
         capability::{self, Capability, LONGEST_MODEL, VOICES},
-        routing,
+        catalogue, routing,
         task::{DEFAULT_MINERS, MOST_MINERS},
     },
     error::{Error, Result},
@@ -405,7 +405,7 @@ fn model(model: Option<&str>, required: bool) -> Result<Option<String>> {
 /// Refuses what nobody could do, with what is served.
 fn require_offer(app: &App, task: &NewTask, capability: &Capability) -> Result<()> {
     if let Some(model) = &task.requested_model {
-        let known = capability::known_models(task.task_type);
+        let known: Vec<&str> = catalogue::known(task.task_type).map(|model| model.id).collect();
         let served = roster::models(app, task.task_type);
         let is_known = known.contains(&model.as_str()) || served.contains(model);
         if model.len() > LONGEST_MODEL || !is_known {

@@ -20,6 +20,7 @@ mod keys;
 mod keys_alone;
 mod lifecycle;
 mod limits;
+mod models;
 mod openapi;
 mod pauses;
 mod proofs;
