@@ -28,6 +28,7 @@ use crate::{
         keys::KeyCache,
         limiting::Rates,
         nonces,
+        oidc::Issuers,
         quotas::Exhausted,
         roster::Roster,
         seeing::{Sight, Sights},
@@ -85,6 +86,8 @@ pub struct Parts {
     pub standings: Standings,
     /// The key of access tokens.
     pub tokens: Tokens,
+    /// Issuers whose tokens are taken.
+    pub issuers: Issuers,
     /// The key of wallet challenges.
     pub wallet_seal: Seal,
     /// Public keys of neurons.
@@ -161,6 +164,7 @@ impl App {
             rates: Rates::new(config.limits),
             standings: Standings::new(Duration::from_secs(config.accounts.standing_cache_seconds)),
             tokens: Tokens::default(),
+            issuers: Issuers::new(&config.identity.oidc.0),
             wallet_seal: Seal::default(),
             ring: KeyRing::default(),
             accepting,

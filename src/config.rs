@@ -12,6 +12,7 @@ use violet_chain::{BlockHash, auth::Scheme};
 
 use crate::{
     domain::{TaskType, quotas::Quotas, rates::Limits, routing::Rule},
+    issuers::Issuers,
     settings::{Accounts, Mail, Networks},
 };
 
@@ -104,6 +105,7 @@ pub struct Identity {
     pub neuron_key_days: u32,
     pub schemes: Schemes,
     pub windows: Windows,
+    pub oidc: Issuers,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -405,8 +407,7 @@ mod tests {
 
     #[test]
     fn a_server_without_connections_is_refused() {
-        let figment = Figment::from(Toml::string(DEFAULTS)).merge(("server.connections", 0));
-        let error = Config::from_figment(&figment).unwrap_err();
+        let error = set("server.connections", 0).unwrap_err();
         assert!(error.to_string().contains("server.connections"), "{error}");
     }
 
@@ -444,8 +445,7 @@ mod tests {
         let named = with(finney).unwrap().chain.genesis.unwrap();
         assert_eq!(named.to_string(), finney);
         assert!(with("finney").is_err());
-        let figment = Figment::from(Toml::string(DEFAULTS)).merge(("chain.silence_seconds", 0));
-        let error = Config::from_figment(&figment).unwrap_err();
+        let error = set("chain.silence_seconds", 0).unwrap_err();
         assert!(error.to_string().contains("chain.silence_seconds"), "{error}");
     }
 

@@ -6,6 +6,8 @@ pub mod error;
 
 pub mod blobs;
 pub mod config;
+pub mod https;
+pub mod issuers;
 pub mod postgres;
 pub mod settings;
 pub mod store;

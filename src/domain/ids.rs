@@ -57,6 +57,8 @@ typed_ids! {
     UserId,
     /// A login of a user, until it ends.
     SessionId,
+    /// A login at another issuer, as which somebody is known.
+    IdentityId,
     /// An invitation to an organisation.
     InvitationId,
     /// A key of the REST API.

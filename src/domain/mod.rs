@@ -8,6 +8,7 @@ mod ids;
 pub mod lockout;
 pub mod media;
 pub mod neurons;
+pub mod oidc;
 pub mod performance;
 pub mod quotas;
 pub mod rates;
@@ -18,7 +19,8 @@ pub mod signing;
 pub mod task;
 
 pub use ids::{
-    ApiKeyId, BatchId, FileId, InvitationId, NeuronKeyId, OrganizationId, SessionId, TaskId, UserId,
+    ApiKeyId, BatchId, FileId, IdentityId, InvitationId, NeuronKeyId, OrganizationId, SessionId, TaskId,
+    UserId,
 };
 pub use task::{Priority, TaskState, TaskType};
 

@@ -22,12 +22,16 @@ impl FromRequestParts<App> for Origin {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Infallible> {
-        let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
-        Ok(Self {
-            address: client_address(parts, app),
-            user_agent: text(header::USER_AGENT.as_str()).unwrap_or_default().to_owned(),
-            request_id: text("x-request-id").map(ToOwned::to_owned),
-        })
+        Ok(origin(parts, app))
+    }
+}
+
+pub(super) fn origin(parts: &Parts, app: &App) -> Origin {
+    let text = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
+    Origin {
+        address: client_address(parts, app),
+        user_agent: text(header::USER_AGENT.as_str()).unwrap_or_default().to_owned(),
+        request_id: text("x-request-id").map(ToOwned::to_owned),
     }
 }
 

@@ -24,9 +24,9 @@ pub(super) fn complete(api: &mut OpenApi) {
         (
             API_KEY,
             "X-API-Key",
-            "A user's key; `Authorization: Bearer` takes it as well, and the access token of a login. An operation that \
-             needs a permission of it names that permission here: the role in the organisation has it, and a key's \
-             scopes do not leave it out",
+            "A user's key; `Authorization: Bearer` takes it as well, the access token of a login, and tokens of OIDC \
+             issuers that this server takes. An operation that needs a permission of it names that permission here: \
+             the role in the organisation has it, and a key's scopes do not leave it out",
         ),
         (
             BTAUTH,
@@ -55,8 +55,9 @@ pub(super) fn complete(api: &mut OpenApi) {
         .scheme(HttpAuthScheme::Bearer)
         .bearer_format("JWT")
         .description(Some(
-            "The access token of a login (`/api/v1/auth/login`). API keys do not reach operations that ask for it. \
-             Some need a permission, which is named here; `admin` is for administrators of the platform",
+            "The access token of a login (`/api/v1/auth/login`), or a token of an OIDC issuer that this server takes \
+             (`GET /api/v1/auth/identities` names them). API keys do not reach operations that ask for it. Some need a \
+             permission, which is named here; `admin` is for administrators of the platform",
         ))
         .build();
     components.add_security_scheme(SESSION, SecurityScheme::Http(token));

@@ -6,6 +6,7 @@ mod client_address;
 mod describing;
 mod enrolment;
 mod files;
+mod identities;
 mod limiting;
 mod miners;
 mod models;
@@ -68,7 +69,8 @@ const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
         title = "Violet",
         description = "The gateway between ordinary users and a Bittensor subnet.\n\n\
             Users send an API key as `X-API-Key` (or `Authorization: Bearer`); `POST /api/v1/auth/register` gives \
-            one. Or they log in at `/api/v1/auth/login` and send the access token as `Authorization: Bearer`. \
+            one. Or they log in at `/api/v1/auth/login` and send the access token as `Authorization: Bearer`; \
+            tokens of OIDC issuers that the server takes do the same. \
             Miners and validators sign each request with their hotkey (`btauth/1`), for the receiver that \
             `GET /api/v1/network` names; those that cannot are given a key for one signature \
             (`POST /api/v1/miner/authenticate`).\n\n\
@@ -96,6 +98,7 @@ fn routes(usual: Duration, uploads: Duration, largest: usize) -> OpenApiRouter<A
         .merge(accounts::router())
         .merge(api_keys::router())
         .merge(sessions::router())
+        .merge(identities::router())
         .merge(passwords::router())
         .merge(organizations::router())
         .merge(security_events::router())

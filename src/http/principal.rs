@@ -12,6 +12,7 @@ use violet_chain::auth::{self, AuthError, Body, Claim};
 
 use super::{
     API_KEY,
+    client_address::origin,
     extract::{check_declared_length, whole},
     limiting,
     problem::ApiError,
@@ -25,10 +26,11 @@ use crate::{
     },
     error::Error,
     services::{
-        enrolment,
+        enrolment, identities,
         identity::{self, Caller, Group},
         keys::{self, Key, Maker},
         limiting::Subject,
+        oidc,
         organizations::Actor,
         seeing::Sight,
         standing::{self, Standing},
@@ -96,9 +98,12 @@ impl Client {
         })
     }
 
-    /// Whoever has this access token.
+    /// Whoever has this access token, of ours or of another issuer.
     async fn with_token(parts: &Parts, app: &App, token: &str) -> Result<Self, ApiError> {
-        let access = tokens::read(app, token).await?;
+        let access = match oidc::issuer(app, token) {
+            Some(issuer) => identities::log_in(app, &origin(parts, app), issuer, token).await?,
+            None => tokens::read(app, token).await?,
+        };
         let Standing { role, platform } = standing::of_session(app, access).await?;
         limiting::admit(parts, app, &[Subject::Organization(access.organization)]).await?;
         Ok(Self {

@@ -243,6 +243,7 @@ const PARAMETERS: &[(&str, &str)] = &[
     ("exclude", "the ids of tasks parted by commas"),
     ("expires", "a Unix time in seconds"),
     ("file_id", "the id of a file, a UUID"),
+    ("identity_id", "the id of an identity, a UUID"),
     ("key_id", "the id of a key, a UUID"),
     ("invitation_id", "the id of an invitation, a UUID"),
     ("limit", "a whole number from 1 to 1000"),

@@ -83,7 +83,7 @@ pub async fn register(app: &App, from: &Origin, new: Registration<'_>) -> Result
             user,
             organization,
             email: &email,
-            password_hash: &password_hash,
+            password_hash: Some(&password_hash),
             full_name,
             role,
         },

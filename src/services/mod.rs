@@ -1,7 +1,9 @@
 //! What the product does, one file per noun. Owns transactions; speaks neither HTTP nor SQL.
 pub mod accounts;
 pub mod enrolment;
+pub mod identities;
 pub mod identity;
+mod jwks;
 mod key_bounds;
 pub mod keys;
 pub mod life;
@@ -9,6 +11,7 @@ pub mod limiting;
 pub mod lockout;
 pub mod mailing;
 pub mod nonces;
+pub mod oidc;
 pub mod organizations;
 pub mod passwords;
 pub mod quotas;

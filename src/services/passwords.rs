@@ -125,7 +125,8 @@ pub(crate) fn is_dated(app: &App, stored: &str) -> bool {
 /// Takes another password, from somebody who knows the one before; ends the other sessions.
 ///
 /// # Errors
-/// 403 when the current password is wrong, 422 when the new one is out of bounds, 429 after too many wrong ones.
+/// 403 when the current password is wrong or there is none, 422 when the new one is out of bounds, 429 after too many
+/// wrong ones.
 pub async fn change(
     app: &App,
     from: &Origin,
@@ -137,13 +138,18 @@ pub async fn change(
     let account = store::users::by_id(&app.db, user)
         .await?
         .ok_or(Error::NotFound { what: "user" })?;
+    let Some(stored) = account.password_hash else {
+        return Err(Error::Forbidden(
+            "this account has no password yet; /api/v1/auth/password-reset/request sends a link to choose one".into(),
+        ));
+    };
     let subjects = (
         Subject::account(app, &account.email),
         Subject::address(app, from.address),
     );
     // Who found an open session shall not be able to try out passwords with it.
     lockout::count(app, &[&subjects.0, &subjects.1]).await?;
-    if !matches(app, Some(account.password_hash), current.to_owned()).await? {
+    if !matches(app, Some(stored), current.to_owned()).await? {
         let happened = Happened::refused(What::PasswordChanged, from)
             .by(user)
             .of(account.organization_id);
@@ -215,6 +221,10 @@ pub async fn reset(app: &App, from: &Origin, token: &str, password: &str) -> Res
     let account = store::users::by_id(&mut *tx, user).await?.ok_or_else(spent)?;
     store::mails::spend_all(&mut *tx, user, Purpose::ResetPassword, now).await?;
     store::users::set_password(&mut *tx, user, &password_hash).await?;
+    if account.email_verified_at.is_none() {
+        // Whoever made the account with another's address does not keep a way in.
+        store::identities::delete_all(&mut *tx, user).await?;
+    }
     // Who reads the mail has the address.
     store::users::verified(&mut *tx, user, now).await?;
     store::sessions::end_all(&mut *tx, user, None, now).await?;

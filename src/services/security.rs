@@ -66,6 +66,9 @@ pub enum What {
     KeyRotated,
     KeyRevoked,
     WalletLogin,
+    IdentityLinked,
+    IdentityUnlinked,
+    IdentityRefused,
 }
 
 impl What {
@@ -96,6 +99,9 @@ impl What {
             Self::KeyRotated => "key.rotated",
             Self::KeyRevoked => "key.revoked",
             Self::WalletLogin => "wallet.login",
+            Self::IdentityLinked => "identity.linked",
+            Self::IdentityUnlinked => "identity.unlinked",
+            Self::IdentityRefused => "identity.refused",
         }
     }
 }

@@ -76,7 +76,7 @@ pub async fn login(app: &App, from: &Origin, credentials: Credentials<'_>) -> Re
     let address_subject = Subject::address(app, from.address);
     let counted = lockout::count(app, &[&account_subject, &address_subject]).await?;
     let account = store::users::by_email(&app.db, &email).await?;
-    let stored = account.as_ref().map(|account| account.password_hash.clone());
+    let stored = account.as_ref().and_then(|account| account.password_hash.clone());
     let concerned = account.as_ref().map(|account| account.organization_id);
     let right = passwords::matches(app, stored, password.to_owned()).await?;
     let Some(account) = account.filter(|_| right) else {
@@ -96,7 +96,11 @@ pub async fn login(app: &App, from: &Origin, credentials: Credentials<'_>) -> Re
     if app.config.accounts.require_verified_email && account.email_verified_at.is_none() {
         return Err(standing::unverified());
     }
-    let rehashed = if passwords::is_dated(app, &account.password_hash) {
+    let is_dated = account
+        .password_hash
+        .as_ref()
+        .is_some_and(|stored| passwords::is_dated(app, stored));
+    let rehashed = if is_dated {
         Some(passwords::hash(app, password.to_owned()).await?)
     } else {
         None
@@ -114,7 +118,9 @@ pub async fn login(app: &App, from: &Origin, credentials: Credentials<'_>) -> Re
     let organization = wanted
         .map(|at| organizations.swap_remove(at))
         .ok_or_else(|| Error::Forbidden("you are no member of an organisation with this name".into()))?;
-    let (session, refresh) = open(app, &mut tx, from, &account, organization.organization_id).await?;
+    let session = begin(app, &mut tx, from, account.user_id, organization.organization_id).await?;
+    let refresh = Secret::random(REFRESH)?;
+    store::sessions::insert_token(&mut *tx, session, refresh.hash(), app.clock.now()).await?;
     Happened::new(What::Login, from)
         .by(account.user_id)
         .of(organization.organization_id)
@@ -125,13 +131,14 @@ pub async fn login(app: &App, from: &Origin, credentials: Credentials<'_>) -> Re
     opened(app, session, refresh, account, organization).await
 }
 
-async fn open(
+/// A new session of a user, still without tokens; others end when there are too many.
+pub(super) async fn begin(
     app: &App,
     db: &mut sqlx::PgConnection,
     from: &Origin,
-    account: &Account,
+    user: UserId,
     organization: OrganizationId,
-) -> Result<(SessionId, Secret)> {
+) -> Result<SessionId> {
     let settings = &app.config.accounts;
     let now = app.clock.now();
     let session = SessionId::new();
@@ -140,7 +147,7 @@ async fn open(
         &mut *db,
         &NewSession {
             id: session,
-            user: account.user_id,
+            user,
             organization,
             at: now,
             expires_at: now + seconds(settings.refresh_seconds),
@@ -149,10 +156,8 @@ async fn open(
         },
     )
     .await?;
-    store::sessions::end_surplus(&mut *db, account.user_id, settings.sessions, now).await?;
-    let refresh = Secret::random(REFRESH)?;
-    store::sessions::insert_token(db, session, refresh.hash(), now).await?;
-    Ok((session, refresh))
+    store::sessions::end_surplus(&mut *db, user, settings.sessions, now).await?;
+    Ok(session)
 }
 
 async fn opened(
@@ -276,6 +281,8 @@ pub async fn switch(
         .note(app, &mut *tx)
         .await?;
     tx.commit().await?;
+    // Tokens of other issuers say nothing of organisations: they act for the session's.
+    app.standings.forget();
     let access = Access {
         user,
         session,

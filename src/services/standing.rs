@@ -7,7 +7,7 @@ use crate::{
     app::App,
     domain::{OrganizationId, SessionId, UserId, access::OrganizationRole},
     error::{Error, Result},
-    services::tokens::Access,
+    services::{identities::Login, tokens::Access},
     store::{self, accounts::Role, memberships},
 };
 
@@ -24,22 +24,31 @@ pub struct Standing {
 
 /// Good standings that were looked up lately. The others are looked up each time.
 #[derive(Debug)]
-pub struct Standings(Cache<(Option<SessionId>, UserId, OrganizationId), Standing>);
+pub struct Standings {
+    members: Cache<(Option<SessionId>, UserId, OrganizationId), Standing>,
+    /// Logins at other issuers, by issuer and subject.
+    pub(super) logins: Cache<(String, String), Login>,
+}
 
 impl Standings {
     /// Remembers each for at most `life`.
     pub fn new(life: Duration) -> Self {
-        Self(
-            Cache::builder()
+        Self {
+            members: Cache::builder()
                 .max_capacity(LARGEST_CACHE)
                 .time_to_live(life)
                 .build(),
-        )
+            logins: Cache::builder()
+                .max_capacity(LARGEST_CACHE)
+                .time_to_live(life)
+                .build(),
+        }
     }
 
     /// Forgets them all: something changed here.
     pub fn forget(&self) {
-        self.0.invalidate_all();
+        self.members.invalidate_all();
+        self.logins.invalidate_all();
     }
 }
 
@@ -54,7 +63,7 @@ pub async fn of_session(app: &App, access: Access) -> Result<Standing> {
         organization,
     } = access;
     let key = (Some(session), user, organization);
-    if let Some(standing) = app.standings.0.get(&key).await {
+    if let Some(standing) = app.standings.members.get(&key).await {
         return Ok(standing);
     }
     let found = store::memberships::of_session(&app.db, session, user, organization, app.clock.now()).await?;
@@ -62,7 +71,7 @@ pub async fn of_session(app: &App, access: Access) -> Result<Standing> {
         Error::Unauthenticated("this session has ended; log in at /api/v1/auth/login".into())
     })?;
     let standing = good(app, found)?;
-    app.standings.0.insert(key, standing).await;
+    app.standings.members.insert(key, standing).await;
     Ok(standing)
 }
 
@@ -72,14 +81,14 @@ pub async fn of_session(app: &App, access: Access) -> Result<Standing> {
 /// 401 when account or membership have ended.
 pub async fn of_member(app: &App, user: UserId, organization: OrganizationId) -> Result<Standing> {
     let key = (None, user, organization);
-    if let Some(standing) = app.standings.0.get(&key).await {
+    if let Some(standing) = app.standings.members.get(&key).await {
         return Ok(standing);
     }
     let found = store::memberships::of_user(&app.db, user, organization).await?;
     let found =
         found.ok_or_else(|| Error::Unauthenticated("the account of this key's maker is closed".into()))?;
     let standing = good(app, found)?;
-    app.standings.0.insert(key, standing).await;
+    app.standings.members.insert(key, standing).await;
     Ok(standing)
 }
 

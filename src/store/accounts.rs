@@ -23,8 +23,8 @@ pub struct NewUser<'a> {
     pub organization: OrganizationId,
     /// Lower-cased.
     pub email: &'a str,
-    /// argon2id in PHC form.
-    pub password_hash: &'a str,
+    /// argon2id in PHC form, unless it comes by another issuer.
+    pub password_hash: Option<&'a str>,
     /// How it wants to be called.
     pub full_name: Option<&'a str>,
     /// What it may do.

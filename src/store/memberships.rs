@@ -15,7 +15,8 @@ pub struct Standing {
     pub is_verified: bool,
 }
 
-/// The standing of a session's user in an organisation; nothing when session or account have ended.
+/// The standing of a session's user in an organisation; nothing when session or account have ended. No other issuer
+/// makes anybody an administrator of the platform.
 pub(crate) async fn of_session(
     db: impl PgExecutor<'_>,
     session: SessionId,
@@ -26,7 +27,9 @@ pub(crate) async fn of_session(
     sqlx::query_as!(
         Standing,
         r#"
-        select u.role as platform, m.role as "role?", u.email_verified_at is not null as "is_verified!"
+        select case when exists (select from user_identities i where i.session_id = s.session_id) then 'client'
+                    else u.role end as "platform!: Role",
+               m.role as "role?", u.email_verified_at is not null as "is_verified!"
         from sessions s
         join users u using (user_id)
         left join memberships m on m.user_id = u.user_id and m.organization_id = $3

@@ -6,6 +6,7 @@ pub mod assignments;
 pub mod bases;
 pub mod evaluations;
 pub mod files;
+pub mod identities;
 pub mod invitations;
 pub mod life;
 pub mod login_attempts;

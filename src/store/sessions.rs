@@ -262,10 +262,15 @@ pub(crate) async fn list(
     .await
 }
 
-/// Forgets sessions that ended or expired before this, with their tokens.
+/// Forgets sessions that ended or expired before this, with their tokens; but for the last one of an identity, whose end
+/// older tokens are refused by.
 pub(crate) async fn delete_before(db: impl PgExecutor<'_>, before: DateTime<Utc>) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "delete from sessions where expires_at < $1 or ended_at < $1",
+        r#"
+        delete from sessions s
+        where (s.expires_at < $1 or s.ended_at < $1)
+          and not exists (select from user_identities i where i.session_id = s.session_id)
+        "#,
         before
     )
     .execute(db)

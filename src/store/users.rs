@@ -13,7 +13,8 @@ pub struct Account {
     pub email: String,
     pub full_name: Option<String>,
     pub role: Role,
-    pub password_hash: String,
+    /// `None`: it comes by another issuer, and chose none yet.
+    pub password_hash: Option<String>,
     pub email_verified_at: Option<DateTime<Utc>>,
     pub created_at: DateTime<Utc>,
 }
@@ -85,4 +86,15 @@ pub(crate) async fn verified(
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// Locks a user, so that changes of its ways in come one after the other; tells whether it has a password.
+pub(crate) async fn lock(db: impl PgExecutor<'_>, user: UserId) -> Result<bool, sqlx::Error> {
+    let found = sqlx::query_scalar!(
+        r#"select password_hash is not null as "has!" from users where user_id = $1 for update"#,
+        user as UserId,
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(found.unwrap_or(false))
 }

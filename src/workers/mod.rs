@@ -2,6 +2,7 @@
 mod follow_chain;
 mod note_sights;
 mod prove_stakes;
+mod read_keys;
 mod share_rates;
 mod wake_others;
 
@@ -77,6 +78,7 @@ pub fn start(app: &App, tracker: &TaskTracker, stop: &CancellationToken) {
         stop.clone(),
         prove_stakes::run,
     ));
+    tracker.spawn(kept_up("read-keys", app.clone(), stop.clone(), read_keys::run));
     tracker.spawn(kept_up(
         "share-rates",
         app.clone(),

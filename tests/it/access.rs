@@ -166,9 +166,18 @@ async fn belongings(world: &World, owner: &Person, other: &Person) -> BTreeMap<&
         .await
         .unwrap();
     assert!(recording["task_id"].is_string());
+    let identity = "0192f0c1-2a3b-7c4d-8e5f-000000000007";
+    let linked = "insert into user_identities (identity_id, user_id, issuer, subject, created_at)";
+    let id = &owner.id;
+    world
+        .sql(&format!(
+            "{linked} values ('{identity}', '{id}', 'https://example.org', 'a', now())"
+        ))
+        .await;
     [
         ("task_id", text(&submitted["task_id"])),
         ("file_id", file.to_string()),
+        ("identity_id", identity.to_owned()),
         ("invitation_id", text(&invited["invitation_id"])),
         ("key_id", text(&key["api_key_id"])),
         ("session_id", text(&sessions["sessions"][0]["session_id"])),

@@ -276,7 +276,7 @@ fn history_is_never_updated_in_place() {
 fn services_speak_no_http() {
     assert_modules(
         "src/services",
-        &["app", "blobs", "domain", "error", "services", "store"],
+        &["app", "blobs", "domain", "error", "https", "services", "store"],
     );
     for source in sources("src/services") {
         source.refuses(&["axum", "reqwest", "StatusCode", "hyper", "tower"]);

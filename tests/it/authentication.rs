@@ -57,7 +57,7 @@ const KEYED: &[(&str, &str)] = &[
 /// For users, or for whoever has a link.
 const LINKED: &str = "/api/v1/files/{file_id}/download";
 /// All of them together with those for users: a new operation has to be thought about here.
-const OPERATIONS: usize = 83;
+const OPERATIONS: usize = 86;
 
 const LISTS: [&[(&str, &str)]; 6] = [PUBLIC, LOGINS, ENROLMENT, SIGNED_ALWAYS, SIGNED, KEYED];
 
@@ -82,6 +82,7 @@ fn filled(path: &str) -> String {
         .replace("{session_id}", "0192f0c1-2a3b-7c4d-8e5f-000000000004")
         .replace("{user_id}", "0192f0c1-2a3b-7c4d-8e5f-000000000005")
         .replace("{key_id}", "0192f0c1-2a3b-7c4d-8e5f-000000000006")
+        .replace("{identity_id}", "0192f0c1-2a3b-7c4d-8e5f-000000000007")
         .replace("{uid}", "0")
         .replace("{block}", "0");
     assert!(

@@ -1,6 +1,7 @@
 //! Users, their sessions and organisations, and what is kept of what they do.
 mod lockout;
 mod mail;
+mod oidc;
 mod organizations;
 mod security;
 mod sessions;

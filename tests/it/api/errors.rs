@@ -3,7 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
-use violet::server::Server;
+use violet::{issuers::Issuers, server::Server};
 
 use super::{
     failing::{break_the_database, exceed},
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     accounts::Person,
-    harness::{Multipart, Neuron, Reply, User, World},
+    harness::{Issuer, Multipart, Neuron, Reply, SigningKey, User, World},
 };
 
 const LIMIT: u64 = 100_000;
@@ -30,12 +30,17 @@ pub(super) struct Walk {
     pub(super) person: Person,
     /// The token of a wallet.
     pub(super) wallet: String,
+    /// Its tokens are taken.
+    pub(super) issuer: (Issuer, SigningKey),
     seen: BTreeMap<Named, String>,
 }
 
 impl Walk {
     async fn start() -> Self {
+        let key = SigningKey::ec("a");
+        let issuer = Issuer::open(&[&key]).await;
         let world = World::with(|config| {
+            config.identity.oidc = Issuers(vec![issuer.settings("tests")]);
             let tasks = &mut config.tasks;
             (tasks.audio_bytes, tasks.video_bytes) = (LIMIT, LIMIT);
             (tasks.document_bytes, tasks.answer_file_bytes) = (LIMIT, LIMIT);
@@ -53,6 +58,7 @@ impl Walk {
             idle,
             person: refusals::operator(&world).await,
             wallet: refusals::wallet(&world).await,
+            issuer: (issuer, key),
             validator: world.validator(1).await,
             miner,
             seen: BTreeMap::new(),

@@ -112,6 +112,7 @@ impl Operation {
             .replace("{task_id}", UNKNOWN)
             .replace("{file_id}", UNKNOWN)
             .replace("{invitation_id}", UNKNOWN)
+            .replace("{identity_id}", UNKNOWN)
             .replace("{key_id}", UNKNOWN)
             .replace("{session_id}", UNKNOWN)
             .replace("{user_id}", UNKNOWN)

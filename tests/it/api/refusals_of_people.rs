@@ -151,12 +151,49 @@ pub(super) async fn refuse(walk: &mut Walk, operation: &Operation, target: &str)
                 .await;
             vec![json!({ "role": "viewer" })]
         }
+        ("POST", "auth/identities") => {
+            // Of nobody, and of somebody else.
+            let (issuer, key) = &walk.issuer;
+            let token = key.sign(&issuer.claims("taken"));
+            let taken = format!(
+                "insert into user_identities (identity_id, user_id, issuer, subject, created_at)
+                select gen_random_uuid(), user_id, '{}', 'taken', now() from users
+                where email not like 'operator%' limit 1",
+                issuer.url
+            );
+            walk.world.sql(&taken).await;
+            vec![json!({ "token": "x" }), json!({ "token": token })]
+        }
+        (_, "auth/identities/{identity_id}") => {
+            refuse_the_only_way(walk, operation, target).await;
+            vec![]
+        }
         (_, "invitations/accept") => vec![json!({ "token": "violet_mail_" })],
         _ => vec![],
     };
     for body in plain {
         walk.see_answer(operation, target, body.to_string()).await;
     }
+}
+
+/// Nobody loses the only way into an account.
+async fn refuse_the_only_way(walk: &mut Walk, operation: &Operation, target: &str) {
+    let only = UNKNOWN.replace("000000000001", "000000000007");
+    let id = walk.person.id.clone();
+    let linked = format!(
+        "insert into user_identities (identity_id, user_id, issuer, subject, created_at)
+        values ('{only}', '{id}', 'https://example.org', 'a', now());
+        update users set password_hash = null where user_id = '{id}'"
+    );
+    walk.world.sql(&linked).await;
+    walk.see_answer(operation, &target.replace(UNKNOWN, &only), "")
+        .await;
+    // All have the same password here.
+    let again = format!(
+        "update users set password_hash = (select max(password_hash) from users) where user_id = '{id}';
+        delete from user_identities where identity_id = '{only}'"
+    );
+    walk.world.sql(&again).await;
 }
 
 /// The same for the person's own organisation, which nobody else joins.

@@ -3,6 +3,7 @@
 mod database;
 mod enrolment;
 mod http;
+mod issuer;
 mod neuron;
 mod post_office;
 pub(crate) mod samples;
@@ -13,6 +14,7 @@ mod world;
 pub(crate) use database::Database;
 pub(crate) use enrolment::Keyed;
 pub(crate) use http::{Multipart, Reply};
+pub(crate) use issuer::{AUDIENCE, Issuer, Manner, SigningKey};
 pub(crate) use neuron::{MODEL, Neuron, keypair, nonce, sign, signature_text};
 pub(crate) use post_office::PostOffice;
 pub(crate) use user::{TEXT, User, translation};
