@@ -158,18 +158,20 @@ async fn replace(app: &App, tx: &mut PgConnection, open: &Open, ends: &[&Ended])
         .collect();
     slots.sort_unstable();
     let mut drawn = None;
-    let mut vacant = open.vacant.clone();
-    if !slots.is_empty() {
+    let mut vacant = Vec::new();
+    if !slots.is_empty() || !open.vacant.is_empty() {
         let earlier = drawing::earlier(tx, open.task_id).await?;
         let request = drawing::request_of(open, slots, earlier)?;
-        drawn = drawing::draw(app, &request).await?;
+        if !request.slots.is_empty() {
+            drawn = drawing::draw(app, &request).await?;
+        }
         let filled = drawn.as_ref().map_or(0, |drawn| drawn.assignments.len());
-        vacant.extend(vacancies(app, open, &request, filled));
+        vacant = vacancies(app, open, &request, filled);
     }
-    let replaced =
-        drawn.as_ref().map_or(0, |drawn| drawn.assignments.len()) + vacant.len() - open.vacant.len();
-    let gone = i16::try_from(ends.len()).unwrap_or(i16::MAX);
-    let outstanding = (open.outstanding - gone).max(0) + i16::try_from(replaced).unwrap_or(i16::MAX);
+    let filled = drawn.as_ref().map_or(0, |drawn| drawn.assignments.len());
+    let count = |number: usize| i16::try_from(number).unwrap_or(i16::MAX);
+    let held = (open.outstanding - count(ends.len()) - count(open.vacant.len())).max(0);
+    let outstanding = held + count(filled) + count(vacant.len());
     if outstanding == 0 && open.answered == 0 {
         debug_assert!(open.progress().state().may_become(TaskState::Failed));
         store::open::remove(tx, open.task_id).await?;
@@ -185,7 +187,8 @@ async fn replace(app: &App, tx: &mut PgConnection, open: &Open, ends: &[&Ended])
     Ok(drawn)
 }
 
-/// The slots of a draw that got nobody and stay vacant: somebody else serves this and may be free in time.
+/// The slots that stay vacant, those that were before and those of a draw that got nobody: somebody else serves this and
+/// may be free in time. When the last who could come was drawn, none does, however long it has been vacant.
 fn vacancies(app: &App, open: &Open, request: &drawing::Request, filled: usize) -> Vec<i16> {
     let drawing::Request {
         capability,
@@ -201,6 +204,6 @@ fn vacancies(app: &App, open: &Open, request: &drawing::Request, filled: usize) 
         return Vec::new();
     }
     app.roster.waits(capability.clone());
-    let left = slots.iter().skip(filled);
-    left.map(|(slot, _)| i16::from(*slot)).collect()
+    let left = slots.iter().skip(filled).map(|(slot, _)| i16::from(*slot));
+    open.vacant.iter().copied().chain(left).collect()
 }

@@ -2,6 +2,7 @@
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
 
 use crate::{
     app::App,
@@ -68,6 +69,7 @@ async fn round(
     let mut tx = app.db.begin().await?;
     let found = store::open::lock_waiting(&mut tx, app.config.netuid, able, after, ROUND).await?;
     let mut drawn: Vec<Drawn> = Vec::new();
+    let mut given_up: Vec<TaskId> = Vec::new();
     for open in &found {
         let wanted = open.capability();
         if !able.contains(&wanted) {
@@ -81,40 +83,62 @@ async fn round(
             (attempts, drawing::earlier(&mut tx, open.task_id).await?)
         };
         let request = drawing::request_of(open, slots, earlier)?;
-        let Some(one) = drawing::draw(app, &request).await? else {
-            able.retain(|wanted| roster::has_room(app, wanted));
-            continue;
-        };
-        store::open::advance(&mut tx, open.task_id, &left(open, &one)).await?;
-        drawn.push(one);
+        let one = drawing::draw(app, &request).await?;
+        let filled = one.as_ref().map_or(0, |one| one.assignments.len());
+        let is_over =
+            open.draws > 0 && !roster::may_come(app, &wanted, request.input_bytes, &request.earlier, filled);
+        match one {
+            Some(one) => {
+                store::open::advance(&mut tx, open.task_id, &left(open, &one, is_over)).await?;
+                drawn.push(one);
+            }
+            // Everybody who could come was drawn meanwhile.
+            None if is_over => {
+                give_up_slots(&mut tx, open).await?;
+                given_up.push(open.task_id);
+            }
+            None => able.retain(|wanted| roster::has_room(app, wanted)),
+        }
     }
     if !drawn.is_empty() {
         drawing::store(app, &mut tx, &drawn).await?;
     }
     tx.commit().await?;
     drawn.iter().for_each(|drawn| drawing::announce(app, drawn));
+    tell(app, given_up);
     let is_full = i64::try_from(found.len()).is_ok_and(|found| found == ROUND);
     let last = found.last().map(|open| (open.turn, open.task_id));
     Ok(last.filter(|_| is_full))
 }
 
 /// What a draw leaves of a task that waited. Slots of a first draw that got nobody are not vacant: fewer miners are
-/// enough then.
-fn left(open: &Open, drawn: &Drawn) -> Left {
+/// enough then; and none is when nobody else can come.
+fn left(open: &Open, drawn: &Drawn, is_over: bool) -> Left {
     let filled: Vec<i16> = drawn
         .assignments
         .iter()
         .map(|assignment| assignment.slot.into())
         .collect();
-    let vacant = open.vacant.iter().copied();
+    let unfilled: Vec<i16> = open
+        .vacant
+        .iter()
+        .copied()
+        .filter(|slot| !filled.contains(slot))
+        .collect();
+    let (given_up, vacant) = if is_over {
+        (unfilled.len(), Vec::new())
+    } else {
+        (0, unfilled)
+    };
+    let count = |number: usize| i16::try_from(number).unwrap_or(i16::MAX);
     Left {
         draws: open.draws + 1,
         outstanding: if open.draws == 0 {
-            i16::try_from(filled.len()).unwrap_or(i16::MAX)
+            count(filled.len())
         } else {
-            open.outstanding
+            open.outstanding - count(given_up)
         },
-        vacant: vacant.filter(|slot| !filled.contains(slot)).collect(),
+        vacant,
     }
 }
 
@@ -130,32 +154,44 @@ async fn give_up(app: &App) -> Result<i64> {
     )
     .await?;
     for open in &overdue {
-        let vacant = i16::try_from(open.vacant.len()).unwrap_or(i16::MAX);
-        let outstanding = (open.outstanding - vacant).max(0);
-        let reason = match (open.draws, outstanding, open.answered) {
-            (0, ..) => Some(Reason::NoEligibleMiner),
-            (_, 0, 0) => Some(Reason::NoAnswer),
-            _ => None,
-        };
-        if let Some(reason) = reason {
-            debug_assert!(open.progress().state().may_become(TaskState::Failed));
-            store::open::remove(&mut tx, open.task_id).await?;
-            store::open::end(&mut tx, open.task_id, TaskState::Failed, reason).await?;
-        } else {
-            let left = Left {
-                draws: open.draws,
-                outstanding,
-                vacant: Vec::new(),
-            };
-            store::open::advance(&mut tx, open.task_id, &left).await?;
-        }
+        give_up_slots(&mut tx, open).await?;
     }
     tx.commit().await?;
-    for open in &overdue {
-        app.hub.wake(Topic::Task(open.task_id));
+    let count = i64::try_from(overdue.len()).unwrap_or(i64::MAX);
+    tell(app, overdue.into_iter().map(|open| open.task_id).collect());
+    Ok(count)
+}
+
+/// Gives up the slots of a locked task that nobody holds; it fails when nothing else is left of it.
+async fn give_up_slots(tx: &mut PgConnection, open: &Open) -> Result<()> {
+    let vacant = i16::try_from(open.vacant.len()).unwrap_or(i16::MAX);
+    let outstanding = (open.outstanding - vacant).max(0);
+    let reason = match (open.draws, outstanding, open.answered) {
+        (0, ..) => Some(Reason::NoEligibleMiner),
+        (_, 0, 0) => Some(Reason::NoAnswer),
+        _ => None,
+    };
+    if let Some(reason) = reason {
+        debug_assert!(open.progress().state().may_become(TaskState::Failed));
+        store::open::remove(tx, open.task_id).await?;
+        store::open::end(tx, open.task_id, TaskState::Failed, reason).await?;
+    } else {
+        let left = Left {
+            draws: open.draws,
+            outstanding,
+            vacant: Vec::new(),
+        };
+        store::open::advance(tx, open.task_id, &left).await?;
     }
-    if !overdue.is_empty() {
+    Ok(())
+}
+
+/// Slots of these tasks were given up: some may be done now.
+fn tell(app: &App, tasks: Vec<TaskId>) {
+    if !tasks.is_empty() {
         app.hub.wake(Topic::Settling);
     }
-    Ok(i64::try_from(overdue.len()).unwrap_or(i64::MAX))
+    for task in tasks {
+        app.hub.wake(Topic::Task(task));
+    }
 }

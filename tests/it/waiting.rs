@@ -151,6 +151,37 @@ async fn a_slot_stays_vacant_until_somebody_is_free() {
 }
 
 #[tokio::test]
+async fn a_vacant_slot_is_given_up_once_everybody_who_could_come_was_drawn() {
+    let (world, user, [(first, other), (second, task_of_second)]) = two_busy_miners().await;
+    second.answer(&task_of_second, "Casa").await;
+    let third = miner(&world, 3, 1, &[("en", "es")]).await;
+    // Candidates are frozen for a second.
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    let mut fields = to("es");
+    fields["required_miner_count"] = 2.into();
+    let task = user.submit(&fields).await;
+    let mut drawn = world.open_uids(&task).await;
+    drawn.sort_unstable();
+    assert_eq!(drawn, [second.uid, third.uid]);
+
+    // Both slots wait for the one that is busy.
+    second.refuse(&task).await;
+    third.refuse(&task).await;
+    let vacant = format!("task_open where task_id = '{task}' and cardinality(vacant) = 2");
+    assert_eq!(world.count(&vacant).await, 1);
+    first.answer(&other, "Casa").await;
+    // It fills one of them, and for the other nobody is left.
+    assert_eq!(held(&world, &task).await, first.uid);
+    first.refuse(&task).await;
+    let status = user.ended(&task).await;
+    assert_eq!(
+        (&status["status"], &status["reason"]),
+        (&"failed".into(), &"no_answer".into())
+    );
+    world.end().await;
+}
+
+#[tokio::test]
 async fn a_vacant_slot_is_given_up_in_the_end() {
     let (world, user, [(first, task), (second, other)]) = two_busy_miners().await;
     first.refuse(&task).await;
