@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use codec::{Decode as _, Encode as _};
@@ -66,6 +67,7 @@ struct Inner {
     silence: Duration,
     genesis: BlockHash,
     runtimes: Mutex<BTreeMap<u32, Arc<Runtime>>>,
+    last_runtime: AtomicU32,
 }
 
 impl fmt::Debug for Client {
@@ -106,6 +108,7 @@ impl Client {
             archive,
             silence: options.silence,
             runtimes: Mutex::default(),
+            last_runtime: AtomicU32::new(0),
         };
         Ok(Self {
             inner: Arc::new(inner),
@@ -213,8 +216,20 @@ impl Client {
     /// The runtime of this block, its metadata fetched once per version.
     pub(crate) async fn runtime(&self, block: BlockRef) -> Result<Arc<Runtime>, Error> {
         let spec_version = self.spec_version(block).await?;
+        self.runtime_of(spec_version, block).await
+    }
+
+    /// The runtime that was asked for last; `None` before the first.
+    pub(crate) async fn last_runtime(&self) -> Option<Arc<Runtime>> {
+        let last = self.inner.last_runtime.load(Ordering::Relaxed);
+        self.inner.runtimes.lock().await.get(&last).map(Arc::clone)
+    }
+
+    /// The runtime of this version, which is that of this block.
+    pub(crate) async fn runtime_of(&self, spec_version: u32, block: BlockRef) -> Result<Arc<Runtime>, Error> {
         // Held while fetching, so that who comes meanwhile waits for the same metadata instead of asking too.
         let mut runtimes = self.inner.runtimes.lock().await;
+        self.inner.last_runtime.store(spec_version, Ordering::Relaxed);
         if let Some(runtime) = runtimes.get(&spec_version) {
             return Ok(Arc::clone(runtime));
         }

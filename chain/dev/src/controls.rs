@@ -188,6 +188,11 @@ impl Controls {
         self.cheat(|| cheats::set_weight_rules(netuid, commit_reveal, rate_limit))
     }
 
+    /// Gives a subnet a pool with so many rao of TAO and of its alpha in it, and starts it.
+    pub fn set_pool(&self, netuid: u16, tao_rao: u64, alpha_rao: u64) -> Result<(), Error> {
+        self.cheat(|| cheats::set_pool(netuid, tao_rao, alpha_rao))
+    }
+
     /// Writes any value of the state, or takes it away.
     pub fn set_storage(&self, key: &[u8], value: Option<&[u8]>) -> Result<(), Error> {
         self.cheat(|| {

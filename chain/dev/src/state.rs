@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
 use foldhash::fast::RandomState;
 use hash_db::{AsHashDB, HashDB, Hasher as _, Prefix};
@@ -17,6 +17,7 @@ use sp_state_machine::{
     TrieBackend, TrieBackendBuilder, TrieBackendStorage,
 };
 use sp_trie::TrieConfiguration as _;
+use sp_trie::cache::{CacheSize, LocalTrieCache, SharedTrieCache};
 
 use crate::runtime::upgrade;
 
@@ -29,9 +30,28 @@ pub(crate) type Pair = (Vec<u8>, Vec<u8>);
 /// The node of an empty trie; it is never stored.
 const EMPTY_NODE: &[u8] = &[0];
 
+/// Its hash, which is compared with at every read.
+static EMPTY_ROOT: LazyLock<H256> = LazyLock::new(sp_trie::empty_trie_root::<LayoutV1<BlakeTwo256>>);
+
+/// Bytes of memory for what was read of late: decoded nodes, and values by root and key.
+const CACHED: CacheSize = CacheSize::new(64 << 20);
+
 /// Trie nodes by prefixed hash, shared by all blocks.
-#[derive(Clone, Default)]
-pub(crate) struct Nodes(Arc<RwLock<Table>>);
+#[derive(Clone)]
+pub(crate) struct Nodes {
+    table: Arc<RwLock<Table>>,
+    /// Nodes are what their hash says, and values what their root does, so it never has to be told of anything.
+    cache: SharedTrieCache<BlakeTwo256>,
+}
+
+impl Default for Nodes {
+    fn default() -> Self {
+        Self {
+            table: Arc::default(),
+            cache: SharedTrieCache::new(CACHED, None),
+        }
+    }
+}
 
 type Table = HashMap<Arc<[u8]>, Node, RandomState>;
 
@@ -51,14 +71,16 @@ pub(crate) struct Difference {
 impl Nodes {
     /// Stores a genesis and gives its root.
     pub(crate) fn genesis(&self, storage: &Storage) -> H256 {
-        let mut nodes = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut nodes = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        // About as many nodes as the trie has.
+        nodes.reserve(storage.top.len() * 3 / 2);
         // From the leaves up, each node once; the keys are in order.
         LayoutV1::<BlakeTwo256>::trie_build(&mut Building(&mut nodes), &storage.top)
     }
 
     /// Stores what a block added. What it removed stays until the block's [`Difference`] is settled.
     pub(crate) fn commit(&self, mut changes: BackendTransaction<BlakeTwo256>) -> Difference {
-        let mut nodes = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut nodes = self.table.write().unwrap_or_else(PoisonError::into_inner);
         let mut difference = Difference::default();
         for (key, (bytes, count)) in changes.drain() {
             let key: Arc<[u8]> = key.into();
@@ -84,7 +106,7 @@ impl Nodes {
     }
 
     fn release(&self, keys: &[Arc<[u8]>]) {
-        let mut nodes = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut nodes = self.table.write().unwrap_or_else(PoisonError::into_inner);
         for key in keys {
             if let Some(node) = nodes.get_mut(key) {
                 node.holders -= 1;
@@ -98,13 +120,14 @@ impl Nodes {
     /// How many nodes are stored.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).len()
+        self.table.read().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// The state with the root.
     pub(crate) fn at(&self, root: H256) -> State {
         State {
-            backend: TrieBackendBuilder::new(self.clone(), root).build(),
+            backend: TrieBackendBuilder::new_with_cache(self.clone(), root, self.cache.local_cache_trusted())
+                .build(),
         }
     }
 }
@@ -153,12 +176,12 @@ impl AsHashDB<BlakeTwo256, DBValue> for Building<'_> {
 
 impl TrieBackendStorage<BlakeTwo256> for Nodes {
     fn get(&self, hash: &H256, prefix: (&[u8], Option<u8>)) -> Result<Option<DBValue>, DefaultError> {
-        if *hash == sp_trie::empty_trie_root::<LayoutV1<BlakeTwo256>>() {
+        if *hash == *EMPTY_ROOT {
             return Ok(Some(EMPTY_NODE.to_vec()));
         }
         let key = sp_trie::prefixed_key::<BlakeTwo256>(hash, prefix);
         Ok(self
-            .0
+            .table
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .get(key.as_slice())
@@ -179,7 +202,7 @@ pub(crate) enum StateError {
 
 /// The state of one block.
 pub(crate) struct State {
-    backend: TrieBackend<Nodes, BlakeTwo256>,
+    backend: TrieBackend<Nodes, BlakeTwo256, LocalTrieCache<BlakeTwo256>>,
 }
 
 impl State {
@@ -207,7 +230,10 @@ impl State {
 
     /// The trie nodes that prove what is, or is not, under the keys.
     pub(crate) fn prove(&self, keys: &[Vec<u8>]) -> Result<Vec<Vec<u8>>, StateError> {
-        let proof = sp_state_machine::prove_read_on_trie_backend(&self.backend, keys)
+        let nodes = self.backend.backend_storage().clone();
+        let uncached: TrieBackend<Nodes, BlakeTwo256> =
+            TrieBackendBuilder::new(nodes, *self.backend.root()).build();
+        let proof = sp_state_machine::prove_read_on_trie_backend(&uncached, keys)
             .map_err(|error| StateError::Unreadable(error.to_string()))?;
         Ok(proof.into_iter_nodes().collect())
     }
@@ -268,7 +294,7 @@ mod tests {
         }
         let (once, one_by_one) = (Nodes::default(), Nodes::default());
         let root = once.genesis(&storage);
-        let empty = one_by_one.at(sp_trie::empty_trie_root::<LayoutV1<BlakeTwo256>>());
+        let empty = one_by_one.at(*EMPTY_ROOT);
         let values = storage.top.iter();
         let values = values.map(|(key, value)| (key.as_slice(), Some(value.as_slice())));
         let (expected, nodes) = empty.backend.storage_root(values, STATE_VERSION);

@@ -6,6 +6,7 @@ mod calls;
 mod storage;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use scale_decode::DecodeAsType;
 
@@ -72,11 +73,10 @@ impl Client {
     }
 }
 
-/// Reads the snapshot: the runtime's version, then the rest in the first way that is whole, all at `block`. A way whose
-/// answer lacks what the runtime declares (a column no longer filled, say), or whose call fails within the runtime,
-/// gives way to the next.
+/// Reads the snapshot in the first way that is whole, all at `block`. A way whose answer lacks what the runtime declares
+/// (a column no longer filled, say), or whose call fails within the runtime, gives way to the next.
 pub(crate) async fn read(client: &Client, netuid: NetUid, block: BlockRef) -> Result<(Snapshot, Way), Error> {
-    let runtime = client.runtime(block).await?;
+    let (runtime, mut early) = begin(client, netuid, block).await?;
     let at = At {
         client,
         runtime: &runtime,
@@ -86,7 +86,10 @@ pub(crate) async fn read(client: &Client, netuid: NetUid, block: BlockRef) -> Re
     let mut failure = None;
     for way in runtime.surface().ways() {
         let read = match way {
-            Way::Selective => calls::selective(at).await,
+            Way::Selective => match early.take() {
+                Some(early) => early,
+                None => Box::pin(calls::selective(at)).await,
+            },
             // Rarely taken, and large: not a part of every caller's future.
             Way::Full => Box::pin(calls::full(at)).await,
             Way::Lite => Box::pin(storage::lite(at)).await,
@@ -107,6 +110,33 @@ pub(crate) async fn read(client: &Client, netuid: NetUid, block: BlockRef) -> Re
         }
     }
     Err(failure.unwrap_or_else(|| no_way(&runtime)))
+}
+
+/// The runtime of the block. It is nearly always that of the block before, so the metagraph is asked for by it beside the
+/// version, and not after: what it says counts if that is so.
+async fn begin(
+    client: &Client,
+    netuid: NetUid,
+    block: BlockRef,
+) -> Result<(Arc<Runtime>, Option<Result<(Columns, Scalars), Error>>), Error> {
+    let Some(runtime) = client.last_runtime().await else {
+        return Ok((client.runtime(block).await?, None));
+    };
+    if runtime.surface().ways().first() != Some(&Way::Selective) {
+        return Ok((client.runtime(block).await?, None));
+    }
+    let at = At {
+        client,
+        runtime: &runtime,
+        netuid,
+        block,
+    };
+    let (version, early) = tokio::join!(client.spec_version(block), Box::pin(calls::selective(at)));
+    let version = version?;
+    if version == runtime.spec_version {
+        return Ok((runtime, Some(early)));
+    }
+    Ok((client.runtime_of(version, block).await?, None))
 }
 
 /// Whether it is the runtime that cannot answer in this way, and not the connection, the node or the question.

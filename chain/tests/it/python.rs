@@ -118,7 +118,6 @@ async fn balance_and_burn(chain: &DevChain, account: &str, at: (u32, u32)) -> (u
 /// What a script says of a validator's stake, of which all is its owner's, and of delegates.
 fn same_stakes(snapshot: &Snapshot, uid: usize, said: &Value) {
     let validator = &snapshot.neurons[uid];
-    assert_eq!(said["subnets"], json!([0, NETUID.0]));
     assert_eq!(said["price"], 1.0);
     assert_eq!(said["owner"], validator.coldkey.to_string());
     assert_eq!(said["netuids"], json!([NETUID.0]));
@@ -175,6 +174,36 @@ async fn compare(chain: &DevChain, said: &Value) {
     assert_eq!(u128::from(burn), (paid * 0x1_428f_5c28_f5c2_9000) >> 64);
 }
 
+/// What a script says of the subnet that it registered, and of what its pool gives for 10 TAO.
+async fn same_subnet(chain: &DevChain, netuid: u16, said: &Value) {
+    let said = &said["founded"];
+    assert_eq!(said["netuid"], netuid);
+    let client = Client::connect(&[chain.ws_url()]).await.unwrap();
+    let number = u32::try_from(said["block"].as_u64().unwrap()).unwrap();
+    let block = client.block_at(number).await.unwrap().unwrap();
+    let snapshot = client.snapshot(NetUid(netuid), block).await.unwrap();
+    assert_eq!(said["owner"], snapshot.owner_coldkey.to_string());
+    assert_eq!(said["hotkeys"], json!([snapshot.owner_hotkey.to_string()]));
+    assert_eq!(snapshot.neurons.len(), 1);
+    // Its pool holds the cost, and as much alpha as makes the price. The fee is 33 of 65535.
+    let [before, after] = [0, 1].map(|at| said["prices"][at].as_u64().unwrap());
+    assert!(after > before, "{}", said["prices"]);
+    let paid = 10_000_000_000 - 5_035_477;
+    let unit = 1_000_000_000;
+    // It costs less with each block.
+    let [asked, cost] = ["cost", "locked"].map(|name| u128::from(said[name].as_u64().unwrap()));
+    assert!(cost <= asked && cost > asked / 2, "{cost} of {asked}");
+    let got = cost * unit / u128::from(before) * paid / (cost + paid);
+    let [alpha, fee, slippage] = [0, 1, 2].map(|at| said["quoted"][at].as_u64().unwrap());
+    // The price is told with nine digits.
+    let is = |value: u64, expected: u128| u128::from(value).abs_diff(expected) <= 20;
+    assert!(is(alpha, got), "{alpha} and not {got}");
+    assert!(is(slippage, paid * unit / u128::from(before) - got), "{slippage}");
+    assert_eq!(fee, 5_035_477);
+    assert_eq!(said["staked"], alpha);
+    assert_eq!(snapshot.neurons[0].alpha_stake.0, alpha);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn both_python_sdks_read_what_is_read_here() {
     let options = Options {
@@ -189,8 +218,26 @@ async fn both_python_sdks_read_what_is_read_here() {
     // Who has a uid may set weights from block 100 on. Blocks may be as quick as they are made.
     chain.advance(101).unwrap();
     chain.set_block_time(Duration::from_millis(250));
+    // Subnets come one after the other, the second for twice as much.
+    let limit = [
+        sp_core::twox_128(b"SubtensorModule"),
+        sp_core::twox_128(b"NetworkRateLimit"),
+    ]
+    .concat();
+    chain.set_storage(&limit, Some(&0u64.to_le_bytes())).unwrap();
     let said = run("bittensor-11.3.0", "sdk11.py", &chain).await;
     compare(&chain, &said).await;
+    assert_eq!(said["subnets"], json!([0, NETUID.0]));
+    same_subnet(&chain, 2, &said).await;
+    let first = &said["founded"];
+    assert_eq!(
+        (first["cost"].as_u64(), first["prices"][0].as_u64()),
+        (Some(1_000_000_000_000), Some(1_000_000_000))
+    );
     let said = run("bittensor-10.5.0", "sdk10.py", &chain).await;
     compare(&chain, &said).await;
+    assert_eq!(said["subnets"], json!([0, NETUID.0, 2]));
+    let cost = said["founded"]["cost"].as_u64().unwrap();
+    assert!(cost > 1_900_000_000_000 && cost < 2_000_000_000_000, "{cost}");
+    same_subnet(&chain, 3, &said).await;
 }

@@ -46,7 +46,7 @@ cold, hot = validator.coldkeypub.ss58_address, validator.hotkey.ss58_address
 delegate = sub.get_delegate_by_hotkey(hot, block=block)
 delegates = sub.get_delegates(block=block)
 assert sub.is_hotkey_delegate(hot, block=block) and sub.get_delegate_take(hot, block=block) == delegate.take
-json.dump(
+said = (
     {
         "block": info.block,
         "waited": [head, reached],
@@ -90,7 +90,35 @@ json.dump(
         "delegates": sorted(each.hotkey_ss58 for each in delegates),
         "delegate": [delegate.owner_ss58, delegate.take, delegate.registrations, delegate.validator_permits],
         "delegated": sorted([each.netuid, each.stake.rao] for each in sub.get_delegated(cold, block=block)),
-    },
-    sys.stdout,
-    default=float,
+    }
 )
+
+# A subnet of its own, and stake at a price that moves.
+founder = wallet(folder, "founder", "//Alice", "//Founder10")
+cost = sub.get_subnet_burn_cost()
+succeeded(sub.register_subnet(founder, mev_protection=False))
+cold, hot = founder.coldkeypub.ss58_address, founder.hotkey.ss58_address
+(founded,) = sub.get_netuids_for_hotkey(hot)
+succeeded(sub.start_call(founder, founded, mev_protection=False))
+quote = sub.sim_swap(0, founded, bt.Balance.from_tao(10))
+asked = {"netuid": founded, "tao": 10_000_000_000}
+slippage = sub.query_runtime_api("SwapRuntimeApi", "sim_swap_tao_for_alpha", asked)["alpha_slippage"]
+price = sub.get_subnet_price(founded).rao
+locked = sub.query_subtensor("SubnetLocked", params=[founded])
+succeeded(
+    sub.add_stake(founder, founded, hot, bt.Balance.from_tao(10), safe_staking=True, rate_tolerance=0.5, mev_protection=False)
+)
+block = sub.substrate.get_block_number(sub.substrate.get_chain_finalised_head())
+info = sub.get_metagraph_info(founded, block=block)
+said["founded"] = {
+    "netuid": founded,
+    "block": block,
+    "cost": cost.rao,
+    "locked": int(getattr(locked, "value", locked)),
+    "owner": info.owner_coldkey,
+    "hotkeys": info.hotkeys,
+    "quoted": [quote.alpha_amount.rao, quote.tao_fee.rao, slippage],
+    "staked": sub.get_stake(cold, hot, founded, block=block).rao,
+    "prices": [price, sub.get_subnet_price(founded, block=block).rao],
+}
+json.dump(said, sys.stdout, default=float)

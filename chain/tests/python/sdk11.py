@@ -40,7 +40,7 @@ uid = graph.by_hotkey(validator.hotkey.ss58_address).uid
 cold, hot = validator.coldkey.ss58_address, validator.hotkey.ss58_address
 delegate = view.delegation.delegate(hot)
 delegates = view.delegation.delegates()
-json.dump(
+said = (
     {
         "block": graph.block,
         "waited": [head, reached.number],
@@ -84,6 +84,36 @@ json.dump(
         "delegates": sorted(each.hotkey for each in delegates),
         "delegate": [delegate.owner, delegate.take, delegate.registrations, delegate.validator_permits],
         "delegated": sorted([each.netuid, each.stake.rao] for each in view.delegation.delegated(cold)),
-    },
-    sys.stdout,
+    }
 )
+
+# A subnet of its own, and stake at a price that moves.
+founder = Wallet("//Alice", "//Founder11")
+cost = sub.read("subnet_registration_cost")
+founded = succeeded(sub.execute(bt.RegisterSubnet(), founder)).data["netuid"]
+succeeded(sub.execute(bt.StartCall(netuid=founded), founder))
+quote = sub.read("quote_stake", netuid=founded, amount_tao=10.0)
+price = sub.prices.alpha_price(founded)["price_rao"]
+call = bt.calls.SubtensorModule.add_stake_limit(
+    hotkey=founder.hotkey.ss58_address,
+    netuid=founded,
+    amount_staked=10_000_000_000,
+    limit_price=2_000_000_000,
+    allow_partial=False,
+)
+succeeded(sub.submit_call(call, founder))
+block = sub.finalized_block
+view = sub.at(block)
+graph = sub.subnets.metagraph(founded, block=block)
+said["founded"] = {
+    "netuid": founded,
+    "block": block,
+    "cost": cost.rao,
+    "locked": view.query(bt.storage.SubtensorModule.SubnetLocked, [founded]),
+    "owner": graph.owner_coldkey,
+    "hotkeys": [neuron.hotkey for neuron in graph],
+    "quoted": [quote.alpha.rao, quote.tao_fee.rao, quote.alpha_slippage.rao],
+    "staked": view.staking.stake(founder.coldkey.ss58_address, founder.hotkey.ss58_address, founded).rao,
+    "prices": [price, view.prices.alpha_price(founded)["price_rao"]],
+}
+json.dump(said, sys.stdout)

@@ -153,6 +153,11 @@ const CHEATS: &[(&str, Cheat)] = &[
         controls.set_weight_rules(arguments.next()?, arguments.next()?, arguments.next()?)?;
         Ok(Value::Null)
     }),
+    // [netuid, tao, alpha]
+    ("dev_setPool", |controls, arguments| {
+        controls.set_pool(arguments.next()?, arguments.next()?, arguments.next()?)?;
+        Ok(Value::Null)
+    }),
     // ["none" | "real"]
     ("dev_setFees", |controls, arguments| {
         controls.set_fees(arguments.next()?)?;

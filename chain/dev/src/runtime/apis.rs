@@ -1,11 +1,13 @@
 //! What subtensor answers on being called: its own runtime APIs, as far as this chain has them.
 
+use std::collections::BTreeMap;
+
 use super::AccountId;
 use super::delegates::{DelegateInfo, Delegated};
 use super::hyperparameters::{HyperparamEntry, SubnetHyperparams, SubnetHyperparamsV2};
 use super::metagraph::{Metagraph, SelectiveMetagraph};
 use super::neurons::{NeuronInfo, NeuronInfoLite};
-use super::stake_info::{StakeInfo, SubnetPrice};
+use super::stake_info::{SimSwapResult, StakeAvailability, StakeInfo, SubnetPrice};
 use super::subnets::{DynamicInfo, SubnetInfo, SubnetInfov2, SubnetState};
 
 sp_api::decl_runtime_apis! {
@@ -47,6 +49,10 @@ sp_api::decl_runtime_apis! {
             -> Option<SelectiveMetagraph>;
         /// The block at which the next epoch is due.
         fn get_next_epoch_start_block(netuid: u16) -> Option<u64>;
+        /// The subnet that makes room for another.
+        fn get_subnet_to_prune() -> Option<u16>;
+        /// Rao of TAO that a block brings.
+        fn get_block_emission() -> u64;
     }
 
     /// What subtensor tells of neurons.
@@ -73,6 +79,11 @@ sp_api::decl_runtime_apis! {
             coldkey_account: AccountId,
             netuid: u16,
         ) -> Option<StakeInfo>;
+        /// How much of the stake of coldkeys is not locked.
+        fn get_stake_availability_for_coldkeys(
+            coldkey_accounts: Vec<AccountId>,
+            netuids: Option<Vec<u16>>,
+        ) -> BTreeMap<AccountId, BTreeMap<u16, StakeAvailability>>;
     }
 
     /// What subtensor tells of delegates.
@@ -91,5 +102,15 @@ sp_api::decl_runtime_apis! {
         fn current_alpha_price(netuid: u16) -> u64;
         /// The same of all subnets.
         fn current_alpha_price_all() -> Vec<SubnetPrice>;
+        /// What a subnet would give for TAO.
+        fn sim_swap_tao_for_alpha(netuid: u16, tao: u64) -> SimSwapResult;
+        /// What a subnet would give for its alpha.
+        fn sim_swap_alpha_for_tao(netuid: u16, alpha: u64) -> SimSwapResult;
+    }
+
+    /// What subtensor tells of what subnets cost.
+    pub trait SubnetRegistrationRuntimeApi {
+        /// Rao that the next one costs.
+        fn get_network_registration_cost() -> u64;
     }
 }

@@ -7,14 +7,16 @@ use std::net::{IpAddr, SocketAddr};
 use codec::{Decode as _, Encode as _};
 
 use super::pallet::{
-    Axons, CommitRevealWeightsEnabled, ImmunityPeriod, Kappa, Keys, LastEpochBlock, MaxAllowedUids,
-    MaxAllowedValidators, MechanismCountCurrent, MinAllowedWeights, NetworkPowRegistrationAllowed,
-    NetworkRegisteredAt, NetworksAdded, Owner, StakeThreshold, SubnetOwner, SubnetOwnerHotkey, SubnetworkN,
-    SubtokenEnabled, Tempo, TotalHotkeyAlpha, TotalNetworks, Uids, ValidatorPermit, WeightsSetRateLimit,
-    Yuma3On,
+    Axons, CommitRevealWeightsEnabled, FirstEmissionBlockNumber, ImmunityPeriod, Kappa, Keys, LastEpochBlock,
+    MaxAllowedUids, MaxAllowedValidators, MechanismCountCurrent, MinAllowedWeights,
+    NetworkPowRegistrationAllowed, NetworkRegisteredAt, NetworksAdded, Owner, StakeThreshold,
+    SubnetEmissionEnabled, SubnetOwner, SubnetOwnerHotkey, SubnetworkN, SubtokenEnabled, Tempo,
+    TotalHotkeyAlpha, TotalNetworks, Uids, ValidatorPermit, WeightsSetRateLimit, Yuma3On,
 };
 use super::types::AxonInfo;
-use super::{AccountId, Runtime, SubtensorModule, drand, epoch, registration, shares, staking, weights};
+use super::{
+    AccountId, Runtime, SubtensorModule, drand, epoch, networks, registration, shares, staking, weights,
+};
 
 /// The protocol number the Python SDK serves with.
 const AXON_PROTOCOL: u8 = 4;
@@ -178,6 +180,18 @@ pub fn run_epoch(netuid: u16) -> Result<(), CheatError> {
 /// Lets epochs run by themselves, each when it is due, or not.
 pub fn set_epochs(enabled: bool) {
     epoch::enable(enabled);
+}
+
+/// Gives a subnet a pool with so many rao of TAO and of its alpha in it, and starts it.
+pub fn set_pool(netuid: u16, tao: u64, alpha: u64) -> Result<(), CheatError> {
+    known(netuid)?;
+    networks::open_pool(netuid, tao, alpha);
+    SubtokenEnabled::<Runtime>::insert(netuid, true);
+    SubnetEmissionEnabled::<Runtime>::insert(netuid, true);
+    if !FirstEmissionBlockNumber::<Runtime>::contains_key(netuid) {
+        FirstEmissionBlockNumber::<Runtime>::insert(netuid, SubtensorModule::now());
+    }
+    Ok(())
 }
 
 /// Brings a round of the randomness beacon, which opens what was encrypted for it.

@@ -12,28 +12,21 @@ use super::pallet::{
     BondsMovingAverage, BondsPenalty, CommitRevealWeightsEnabled, Consensus, ConsensusByMechanism, Dividends,
     Emission, Event, Incentive, Kappa, Keys, LastEpochBlock, LastMechansimStepBlock, LastUpdate,
     LiquidAlphaOn, MaxAllowedValidators, MaxEpochsPerBlock, MechanismCountCurrent, MechanismEmissionSplit,
-    NetworksAdded, OwnerCutEnabled, PendingEpochAt, PendingOwnerCut, PendingServerEmission,
-    PendingValidatorEmission, StakeThreshold, StakeWeight, SubnetAlphaOut, SubnetAlphaOutEmission,
-    SubnetEpochIndex, SubnetOwnerHotkey, SubnetworkN, TaoWeight, Tempo, Uids, ValidatorPermit,
+    NetworksAdded, PendingEpochAt, PendingServerEmission, PendingValidatorEmission, StakeThreshold,
+    StakeWeight, SubnetEpochIndex, SubnetOwnerHotkey, SubnetworkN, TaoWeight, Tempo, Uids, ValidatorPermit,
     ValidatorTrust, Weights, Yuma3On,
 };
 use super::payout::Earned;
 use super::timelocked::first_commits;
 use super::weights::{first_commit, netuid_index};
 use super::yuma::{BondRules, Epoch, LiquidAlpha, Outcome, Uid};
-use super::{AccountId, Runtime, SubtensorModule, children, payout, stake};
+use super::{AccountId, Runtime, SubtensorModule, children, coinbase, payout, stake};
 
 /// Whether epochs run by themselves; no item of the chain's.
 const EPOCHS_KEY: &[u8] = b":violet:epochs";
 
 /// An epoch runs after so many blocks whatever the schedule says.
 const LONGEST_TEMPO: u64 = 50_400;
-
-/// Alpha rao that a subnet emits in a block.
-const BLOCK_EMISSION: u64 = 1_000_000_000;
-
-/// The owner's part of it, of 65535.
-const OWNER_CUT: u64 = 11_796;
 
 /// Lets epochs run by themselves or not.
 pub fn enable(enabled: bool) {
@@ -58,8 +51,9 @@ pub fn step() {
     }
     let now = SubtensorModule::now();
     let mut left = MaxEpochsPerBlock::<Runtime>::get();
-    for netuid in subnets.into_iter().filter(|netuid| *netuid != 0) {
-        accrue(netuid);
+    subnets.retain(|netuid| *netuid != 0);
+    coinbase::step(&subnets);
+    for netuid in subnets.iter().copied() {
         if !is_due(netuid) {
             continue;
         }
@@ -75,22 +69,7 @@ pub fn step() {
             });
         }
     }
-}
-
-/// Miners and validators share what the owner does not take.
-fn accrue(netuid: u16) {
-    let cut = if OwnerCutEnabled::<Runtime>::get(netuid) {
-        BLOCK_EMISSION * OWNER_CUT / u64::from(u16::MAX)
-    } else {
-        0
-    };
-    SubnetAlphaOut::<Runtime>::mutate(netuid, |rao| *rao = rao.saturating_add(BLOCK_EMISSION));
-    SubnetAlphaOutEmission::<Runtime>::insert(netuid, BLOCK_EMISSION);
-    PendingOwnerCut::<Runtime>::mutate(netuid, |rao| *rao = rao.saturating_add(cut));
-    let rest = BLOCK_EMISSION - cut;
-    let servers = rest / 2;
-    PendingServerEmission::<Runtime>::mutate(netuid, |rao| *rao = rao.saturating_add(servers));
-    PendingValidatorEmission::<Runtime>::mutate(netuid, |rao| *rao = rao.saturating_add(rest - servers));
+    coinbase::after(&subnets);
 }
 
 /// Whether an epoch is to run in this block.
@@ -225,7 +204,7 @@ fn uids(netuid: u16, index: u16) -> Vec<Uid> {
         let hotkey: AccountId = Keys::<Runtime>::get(netuid, uid);
         let position = usize::from(uid);
         Uid {
-            stake: stake::of(netuid, &hotkey).exact(tao_weight),
+            stake: stake::weighted(netuid, &hotkey, tao_weight).exact(tao_weight),
             permit: permits.get(position).copied().unwrap_or_default(),
             last_update: updates.get(position).copied().unwrap_or_default(),
             registered: BlockAtRegistration::<Runtime>::get(netuid, uid),

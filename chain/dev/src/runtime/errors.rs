@@ -68,6 +68,12 @@ mod errors {
         /// There are more uids than on the subnet.
         #[codec(index = 32)]
         UidsLengthExceedUidsInSubNet,
+        /// A subnet was registered too recently.
+        #[codec(index = 33)]
+        NetworkTxRateLimitExceeded,
+        /// The last change of what the delegate keeps is too recent.
+        #[codec(index = 34)]
+        DelegateTxRateLimitExceeded,
         /// The subnet takes nobody.
         #[codec(index = 37)]
         SubNetRegistrationDisabled,
@@ -80,6 +86,12 @@ mod errors {
         /// Every uid of the subnet is taken by somebody who may stay.
         #[codec(index = 48)]
         NoNeuronIdAvailable,
+        /// A delegate keeps less, or as much as before, or more where it should be less.
+        #[codec(index = 49)]
+        DelegateTakeTooLow,
+        /// More than a delegate may keep.
+        #[codec(index = 50)]
+        DelegateTakeTooHigh,
         /// The hotkey has nothing to reveal.
         #[codec(index = 51)]
         NoWeightsCommitFound,
@@ -113,9 +125,15 @@ mod errors {
         /// The last change of what a child keeps is too recent.
         #[codec(index = 72)]
         TxChildkeyTakeRateLimitExceeded,
+        /// What a subnet says of itself is too long.
+        #[codec(index = 73)]
+        InvalidIdentity,
         /// There is no such subnet, or it has no such mechanism.
         #[codec(index = 74)]
         MechanismDoesNotExist,
+        /// The stake is locked.
+        #[codec(index = 75)]
+        StakeUnavailable,
         /// There is no such subnet.
         #[codec(index = 76)]
         SubnetNotExists,
@@ -134,9 +152,18 @@ mod errors {
         /// Less than may be moved.
         #[codec(index = 82)]
         AmountTooLow,
+        /// The pool has too little for it.
+        #[codec(index = 83)]
+        InsufficientLiquidity,
+        /// The price would be beyond the limit.
+        #[codec(index = 84)]
+        SlippageTooHigh,
         /// Stake of the subnet stays with its coldkey.
         #[codec(index = 85)]
         TransferDisallowed,
+        /// The subnet was started before.
+        #[codec(index = 88)]
+        FirstEmissionBlockNumberAlreadySet,
         /// The subnet's stake cannot be bought yet.
         #[codec(index = 94)]
         SubtokenDisabled,
@@ -149,8 +176,23 @@ mod errors {
         /// The round of the commit is over.
         #[codec(index = 112)]
         InvalidRevealRound,
+        /// There are as many subnets as there may be, and none makes room.
+        #[codec(index = 116)]
+        SubnetLimitReached,
+        /// The coldkey has not what a subnet costs.
+        #[codec(index = 117)]
+        CannotAffordLockCost,
         /// A parent of the hotkey is to be its child.
         #[codec(index = 123)]
         ChildParentInconsistency,
+        /// A registration costs more than was said.
+        #[codec(index = 136)]
+        RegistrationPriceLimitExceeded,
+        /// No more subnets can wait for room.
+        #[codec(index = 150)]
+        LockIdOverFlow,
+        /// The subnet is too young to be started.
+        #[codec(index = 151)]
+        StartCallNotReady,
     }
 }

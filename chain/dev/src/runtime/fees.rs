@@ -1,7 +1,7 @@
 //! Fees: none, or what the chain charges: a part of the weight of the call and of what every extrinsic costs, a rao for
 //! each byte, and the tip. Calls of hotkeys are free there: weights, commitments, and where a neuron serves.
 //!
-//! Who has not enough TAO pays with the stake that the call would move, if it moves any. What is paid is gone.
+//! Who has not enough TAO pays with the stake that the call would move, if it moves any: it is sold. What is paid is gone.
 
 use codec::{Decode, Encode};
 use frame_support::dispatch::DispatchInfo;
@@ -14,7 +14,8 @@ use sp_runtime::traits::PostDispatchInfoOf;
 use sp_runtime::transaction_validity::{InvalidTransaction, TransactionValidityError};
 
 use super::pallet::{Call, Event};
-use super::{AccountId, Balance, Balances, Runtime, RuntimeCall, SubtensorModule, shares, staking};
+use super::swap::{self, Order, Terms};
+use super::{AccountId, Balance, Balances, Runtime, RuntimeCall, SubtensorModule, shares};
 
 /// What calls cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Encode, Decode, Deserialize)]
@@ -42,6 +43,15 @@ pub const SWAP_STAKE: Weight = reckoned(388_000_000, 10_920, 49, 24);
 pub const BURNED_REGISTER: Weight = reckoned(365_124_000, 6_148, 34, 29);
 pub const SET_CHILDREN: Weight = reckoned(55_660_572, 9_951, 17, 2);
 pub const SET_CHILDKEY_TAKE: Weight = reckoned(28_000_000, 4_498, 8, 2);
+pub const ADD_STAKE_LIMIT: Weight = reckoned(395_000_000, 8_727, 32, 16);
+pub const REMOVE_STAKE_LIMIT: Weight = reckoned(387_000_000, 10_591, 29, 13);
+pub const SWAP_STAKE_LIMIT: Weight = reckoned(484_000_000, 11_077, 49, 24);
+pub const REGISTER_NETWORK: Weight = reckoned(153_000_000, 9_947, 42, 48);
+pub const START_CALL: Weight = reckoned(21_000_000, 4_583, 5, 2);
+pub const DECREASE_TAKE: Weight = reckoned(16_000_000, 4_295, 3, 2);
+pub const INCREASE_TAKE: Weight = reckoned(19_000_000, 4_388, 5, 2);
+pub const ADD_COLLATERAL: Weight = reckoned(371_000_000, 8_542, 34, 17);
+pub const SET_MIN_COLLATERAL: Weight = reckoned(21_000_000, 4_480, 4, 1);
 pub const SERVE_AXON: Weight = reckoned(19_000_000, 4_293, 4, 1);
 
 /// What checks of the chain's own add to every call.
@@ -140,7 +150,8 @@ pub enum Taken {
     Tao(<Tao as OnChargeTransaction<Runtime>>::LiquidityInfo),
     Stake {
         netuid: u16,
-        rao: u64,
+        alpha: u64,
+        tao: u64,
     },
 }
 
@@ -160,13 +171,14 @@ impl OnChargeTransaction<Runtime> for Charge {
             Err(error) => {
                 let (hotkey, netuid) = moved(call).ok_or(error)?;
                 // What is left, if it has become less since the call was let in.
-                let rao = fee.min(shares::stake(hotkey, who, netuid));
-                if rao == 0 {
+                let alpha = swap::worth(netuid, fee).min(shares::stake(hotkey, who, netuid));
+                let sold = swap::swap(netuid, Order::Sell, alpha, Terms::free(Order::Sell));
+                let tao = sold.map_or(0, |sold| sold.got);
+                if tao == 0 {
                     return Err(InvalidTransaction::Payment.into());
                 }
-                shares::decrease(hotkey, who, netuid, rao);
-                staking::sold(netuid, rao);
-                Ok(Taken::Stake { netuid, rao })
+                shares::decrease(hotkey, who, netuid, alpha);
+                Ok(Taken::Stake { netuid, alpha, tao })
             }
         }
     }
@@ -180,7 +192,9 @@ impl OnChargeTransaction<Runtime> for Charge {
     ) -> Result<(), TransactionValidityError> {
         <Tao as OnChargeTransaction<Runtime>>::can_withdraw_fee(who, call, info, fee, tip).or_else(|error| {
             match moved(call) {
-                Some((hotkey, netuid)) if shares::stake(hotkey, who, netuid) >= fee => Ok(()),
+                Some((hotkey, netuid)) if shares::stake(hotkey, who, netuid) >= swap::worth(netuid, fee) => {
+                    Ok(())
+                }
                 _ => Err(error),
             }
         })
@@ -199,12 +213,12 @@ impl OnChargeTransaction<Runtime> for Charge {
             Taken::Tao(paid) => <Tao as OnChargeTransaction<Runtime>>::correct_and_deposit_fee(
                 who, info, post_info, fee, tip, paid,
             )?,
-            Taken::Stake { netuid, rao } => {
+            Taken::Stake { netuid, alpha, tao } => {
                 SubtensorModule::deposit_event(Event::TransactionFeePaidWithAlpha {
                     who: who.clone(),
                     netuid,
-                    alpha_fee: rao,
-                    tao_amount: rao,
+                    alpha_fee: alpha,
+                    tao_amount: tao,
                 });
             }
         }
@@ -215,7 +229,9 @@ impl OnChargeTransaction<Runtime> for Charge {
 /// The stake that a call moves: its hotkey and subnet.
 fn moved(call: &RuntimeCall) -> Option<(&AccountId, u16)> {
     match call.is_sub_type()? {
-        Call::remove_stake { hotkey, netuid, .. } => Some((hotkey, *netuid)),
+        Call::remove_stake { hotkey, netuid, .. }
+        | Call::remove_stake_limit { hotkey, netuid, .. }
+        | Call::remove_stake_full_limit { hotkey, netuid, .. } => Some((hotkey, *netuid)),
         Call::move_stake {
             origin_hotkey,
             origin_netuid,
@@ -227,6 +243,11 @@ fn moved(call: &RuntimeCall) -> Option<(&AccountId, u16)> {
             ..
         }
         | Call::swap_stake {
+            hotkey,
+            origin_netuid,
+            ..
+        }
+        | Call::swap_stake_limit {
             hotkey,
             origin_netuid,
             ..

@@ -7,6 +7,7 @@ use std::cell::OnceCell;
 use codec::{Compact, Decode, Encode};
 use scale_info::TypeInfo;
 
+use super::collateral::{self, MinerCollateralState};
 use super::pallet::{
     Active, ActivityCutoffFactorMilli, AdjustmentAlpha, AdjustmentInterval, AlphaDividendsPerSubnet,
     AlphaValues, Axons, BlockAtRegistration, BlocksSinceLastStep, BondsMovingAverage, Burn,
@@ -17,7 +18,7 @@ use super::pallet::{
     NetworkRegistrationAllowed, NetworksAdded, Owner, PendingServerEmission, PendingValidatorEmission,
     RevealPeriodEpochs, Rho, ServingRateLimit, StakeThreshold, SubnetAlphaIn, SubnetAlphaInEmission,
     SubnetAlphaOut, SubnetAlphaOutEmission, SubnetIdentitiesV3, SubnetMovingPrice, SubnetOwner,
-    SubnetOwnerHotkey, SubnetTAO, SubnetTaoInEmission, SubnetVolume, SubnetworkN,
+    SubnetOwnerHotkey, SubnetTAO, SubnetTaoInEmission, SubnetVolume, SubnetworkN, TaoWeight,
     TargetRegistrationsPerInterval, Tempo, TokenSymbol, ValidatorPermit, WeightsSetRateLimit,
     WeightsVersionKey,
 };
@@ -172,11 +173,10 @@ metagraphs! {
         72 validators: Each<u16> = graph.validators();
         73 commitments: Vec<Commitment> = commitments::of(graph.netuid);
     }
-    // Registration locks nothing on this chain.
     last {
-        74 collateral_locked: Each<u64> = graph.each(|_| Compact(0));
-        75 collateral_min: Each<u64> = graph.each(|_| Compact(0));
-        76 collateral_earned: Each<u64> = graph.each(|_| Compact(0));
+        74 collateral_locked: Each<u64> = graph.collateral(|state| state.locked);
+        75 collateral_min: Each<u64> = graph.collateral(|state| state.min_locked);
+        76 collateral_earned: Each<u64> = graph.collateral(|state| state.earned);
     }
 }
 
@@ -253,7 +253,8 @@ impl Graph {
 
     fn stakes(&self) -> &[Stake] {
         self.stakes.get_or_init(|| {
-            let mut stakes = self.each(|hotkey| stake::of(self.netuid, hotkey));
+            let tao_weight = TaoWeight::<Runtime>::get();
+            let mut stakes = self.each(|hotkey| stake::weighted(self.netuid, hotkey, tao_weight));
             if let Some((uid, rao)) = cheats::misstated(self.netuid)
                 && let Some(stake) = stakes.get_mut(usize::from(uid))
             {
@@ -266,6 +267,11 @@ impl Graph {
 
     pub fn stake(&self, part: impl Fn(&Stake) -> u64) -> Vec<Compact<u64>> {
         self.stakes().iter().map(|stake| Compact(part(stake))).collect()
+    }
+
+    /// Something of what the owner of each hotkey has locked on it.
+    fn collateral(&self, part: impl Fn(&MinerCollateralState) -> u64) -> Vec<Compact<u64>> {
+        self.each(|hotkey| Compact(collateral::of(self.netuid, hotkey).map_or(0, |state| part(&state))))
     }
 
     /// Permit holders whose stake weight is above the threshold, the smallest stake first.

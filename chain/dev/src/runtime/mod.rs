@@ -9,17 +9,24 @@
 )]
 
 pub(crate) mod apis;
+mod calls;
 pub(crate) mod cheats;
 pub(crate) mod childkey_take;
 pub(crate) mod children;
+pub(crate) mod coinbase;
+pub(crate) mod collateral;
 pub(crate) mod commitments;
+pub(crate) mod delegate_take;
 pub(crate) mod delegates;
 pub(crate) mod drand;
 pub(crate) mod epoch;
 mod errors;
+mod events;
 pub(crate) mod fees;
 pub(crate) mod hyperparameters;
 pub(crate) mod metagraph;
+mod network_items;
+pub(crate) mod networks;
 mod neuron_items;
 pub(crate) mod neurons;
 pub(crate) mod pallet;
@@ -33,6 +40,7 @@ mod stake_items;
 pub(crate) mod staking;
 mod subnet_items;
 pub(crate) mod subnets;
+pub(crate) mod swap;
 pub(crate) mod swaps;
 pub(crate) mod timelocked;
 pub(crate) mod types;
@@ -41,6 +49,7 @@ pub(crate) mod weights;
 pub(crate) mod yuma;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use frame_support::traits::{ConstU8, ConstU16, ConstU32, ConstU64, Everything};
 use frame_support::weights::Weight;
@@ -59,7 +68,7 @@ use delegates::{DelegateInfo, Delegated};
 use hyperparameters::{HyperparamEntry, SubnetHyperparams, SubnetHyperparamsV2};
 use metagraph::{Metagraph, SelectiveMetagraph};
 use neurons::{NeuronInfo, NeuronInfoLite};
-use stake_info::{StakeInfo, SubnetPrice};
+use stake_info::{SimSwapResult, StakeAvailability, StakeInfo, SubnetPrice};
 use subnets::{DynamicInfo, SubnetInfo, SubnetInfov2, SubnetState};
 
 pub type AccountId = sp_runtime::AccountId32;
@@ -118,6 +127,7 @@ construct_runtime!(
         Sudo: pallet_sudo = 12,
         Commitments: commitments = 18,
         Drand: drand = 26,
+        Swap: swap = 28,
     }
 );
 
@@ -191,6 +201,8 @@ impl commitments::Config for Runtime {
 }
 
 impl drand::Config for Runtime {}
+
+impl swap::Config for Runtime {}
 
 impl pallet_utility::Config for Runtime {
     type PalletsOrigin = OriginCaller;
@@ -335,6 +347,12 @@ impl_runtime_apis! {
         fn get_next_epoch_start_block(netuid: u16) -> Option<u64> {
             subnets::next_epoch(netuid)
         }
+        fn get_subnet_to_prune() -> Option<u16> {
+            networks::to_prune()
+        }
+        fn get_block_emission() -> u64 {
+            coinbase::block_emission()
+        }
     }
 
     impl apis::NeuronInfoRuntimeApi<Block> for Runtime {
@@ -370,6 +388,12 @@ impl_runtime_apis! {
         ) -> Option<StakeInfo> {
             stake_info::at(&hotkey_account, &coldkey_account, netuid)
         }
+        fn get_stake_availability_for_coldkeys(
+            coldkey_accounts: Vec<AccountId>,
+            netuids: Option<Vec<u16>>,
+        ) -> BTreeMap<AccountId, BTreeMap<u16, StakeAvailability>> {
+            stake_info::availability(coldkey_accounts, netuids)
+        }
     }
 
     impl apis::DelegateInfoRuntimeApi<Block> for Runtime {
@@ -390,6 +414,18 @@ impl_runtime_apis! {
         }
         fn current_alpha_price_all() -> Vec<SubnetPrice> {
             stake_info::prices()
+        }
+        fn sim_swap_tao_for_alpha(netuid: u16, tao: u64) -> SimSwapResult {
+            stake_info::bought_with(netuid, tao)
+        }
+        fn sim_swap_alpha_for_tao(netuid: u16, alpha: u64) -> SimSwapResult {
+            stake_info::sold_for(netuid, alpha)
+        }
+    }
+
+    impl apis::SubnetRegistrationRuntimeApi<Block> for Runtime {
+        fn get_network_registration_cost() -> u64 {
+            networks::cost()
         }
     }
 }

@@ -9,7 +9,7 @@ use super::pallet::{
     AlphaDividendsPerSubnet, ChildKeys, Delegates, Owner, ParentKeys, PendingOwnerCut, SubnetOwner,
     SubnetOwnerHotkey, TaoWeight, TotalHotkeyAlpha, TotalHotkeySharesV2,
 };
-use super::{AccountId, Runtime, childkey_take, shares};
+use super::{AccountId, Runtime, childkey_take, collateral, shares};
 
 /// What an epoch found for a uid, in rao.
 pub struct Earned {
@@ -28,7 +28,8 @@ pub fn pay(netuid: u16, earned: &[Earned]) {
         let coldkey = Owner::<Runtime>::get(&one.hotkey);
         // What the owner would earn as a miner is burned.
         if coldkey != owner && one.hotkey != owner_hotkey {
-            shares::increase(&one.hotkey, &coldkey, netuid, one.incentive);
+            let taken = collateral::settle(netuid, &one.hotkey, &coldkey, one.incentive, one.incentive);
+            shares::increase(&one.hotkey, &coldkey, netuid, one.incentive - taken);
         }
     }
     let mut dividends: BTreeMap<AccountId, u64> = BTreeMap::new();
@@ -46,13 +47,14 @@ pub fn pay(netuid: u16, earned: &[Earned]) {
             u128::from(u16::MAX),
         );
         let rest = rao - take;
-        AlphaDividendsPerSubnet::<Runtime>::insert(netuid, &hotkey, rest);
         let coldkey = Owner::<Runtime>::get(&hotkey);
+        let locked = collateral::settle(netuid, &hotkey, &coldkey, rao, take);
+        AlphaDividendsPerSubnet::<Runtime>::insert(netuid, &hotkey, rest);
         if TotalHotkeySharesV2::<Runtime>::contains_key(&hotkey, netuid) {
             TotalHotkeyAlpha::<Runtime>::mutate(&hotkey, netuid, |all| *all = all.saturating_add(rest));
-            shares::increase(&hotkey, &coldkey, netuid, take);
+            shares::increase(&hotkey, &coldkey, netuid, take - locked);
         } else {
-            shares::increase(&hotkey, &coldkey, netuid, rao);
+            shares::increase(&hotkey, &coldkey, netuid, rao - locked);
         }
     }
 }

@@ -1,11 +1,7 @@
 //! Registration: what it costs, who pays, and whose uid is taken.
-//!
-//! No collateral is locked: the chain's default is none.
 
 use frame_support::ensure;
 use frame_support::pallet_prelude::DispatchResult;
-use frame_support::traits::fungible::{Inspect as _, Mutate as _};
-use frame_support::traits::tokens::{Fortitude, Precision, Preservation};
 use frame_system::Pallet as System;
 use substrate_fixed::types::U64F64;
 
@@ -17,7 +13,7 @@ use super::pallet::{
     NetworkRegistrationAllowed, NetworksAdded, OwnedHotkeys, Owner, SubnetOwner, SubnetOwnerHotkey,
     SubnetworkN, Uids, ValidatorPermit, ValidatorTrust, Weights,
 };
-use super::{AccountId, Balances, Runtime, SubtensorModule, weights};
+use super::{AccountId, Runtime, SubtensorModule, collateral, staking, weights};
 
 /// One half and one with 32 fractional bits.
 const HALF: u64 = 1 << 31;
@@ -59,8 +55,11 @@ pub fn burned(coldkey: &AccountId, netuid: u16, hotkey: &AccountId) -> DispatchR
         Error::<Runtime>::HotKeyAlreadyRegisteredInSubNet
     );
     let cost = Burn::<Runtime>::get(netuid);
-    let balance = Balances::reducible_balance(coldkey, Preservation::Preserve, Fortitude::Polite);
-    ensure!(balance >= cost, Error::<Runtime>::NotEnoughBalanceToStake);
+    let charge = collateral::charge(netuid, hotkey, coldkey, cost);
+    ensure!(
+        staking::spendable(coldkey) >= charge.sum(),
+        Error::<Runtime>::NotEnoughBalanceToStake
+    );
     ensure!(
         !Owner::<Runtime>::contains_key(hotkey) || Owner::<Runtime>::get(hotkey) == *coldkey,
         Error::<Runtime>::NonAssociatedColdKey
@@ -71,13 +70,7 @@ pub fn burned(coldkey: &AccountId, netuid: u16, hotkey: &AccountId) -> DispatchR
     } else {
         Some(prunable(netuid).ok_or(Error::<Runtime>::NoNeuronIdAvailable)?)
     };
-    Balances::burn_from(
-        coldkey,
-        cost,
-        Preservation::Preserve,
-        Precision::Exact,
-        Fortitude::Polite,
-    )?;
+    collateral::pay(netuid, hotkey, coldkey, &charge)?;
     match pruned {
         None => append(netuid, hotkey, coldkey),
         Some(uid) => take_over(netuid, uid, hotkey, coldkey),
@@ -86,6 +79,23 @@ pub fn burned(coldkey: &AccountId, netuid: u16, hotkey: &AccountId) -> DispatchR
     let raised = raised.saturating_to_num::<u64>().max(cost);
     Burn::<Runtime>::insert(netuid, within_bounds(netuid, raised));
     Ok(())
+}
+
+/// The same, if it costs no more than so many rao (`do_register_limit`).
+pub fn burned_within(coldkey: &AccountId, netuid: u16, hotkey: &AccountId, most: u64) -> DispatchResult {
+    ensure!(
+        netuid != 0,
+        Error::<Runtime>::RegistrationNotPermittedOnRootSubnet
+    );
+    ensure!(
+        NetworksAdded::<Runtime>::get(netuid),
+        Error::<Runtime>::SubnetNotExists
+    );
+    ensure!(
+        Burn::<Runtime>::get(netuid) <= most,
+        Error::<Runtime>::RegistrationPriceLimitExceeded
+    );
+    burned(coldkey, netuid, hotkey)
 }
 
 /// The uid that a newcomer takes on a full subnet: of those that are not immune, or of all if there are few, the
@@ -166,10 +176,12 @@ fn times(value: u64, factor: u64) -> u64 {
 
 /// Gives a hotkey the next uid.
 pub fn append(netuid: u16, hotkey: &AccountId, coldkey: &AccountId) {
+    let uid = SubnetworkN::<Runtime>::get(netuid);
     append_all(netuid, &[(hotkey.clone(), coldkey.clone())]);
+    SubtensorModule::deposit_event(Event::NeuronRegistered(netuid, uid, hotkey.clone()));
 }
 
-/// Gives hotkeys of coldkeys the next uids. Each column is written once.
+/// Gives hotkeys of coldkeys the next uids, without telling. Each column is written once.
 pub fn append_all(netuid: u16, keys: &[(AccountId, AccountId)]) {
     let uid = SubnetworkN::<Runtime>::get(netuid);
     let uids = uid..u16::MAX;
@@ -211,6 +223,7 @@ pub fn take_over(netuid: u16, uid: u16, hotkey: &AccountId, coldkey: &AccountId)
         forget_rows(netuid, index, uid);
     }
     occupy(netuid, uid, hotkey, coldkey);
+    SubtensorModule::deposit_event(Event::NeuronRegistered(netuid, uid, hotkey.clone()));
 }
 
 /// Takes a uid out of the weights of a mechanism. Bonds to it go at the next epoch.
@@ -240,7 +253,6 @@ fn occupy(netuid: u16, uid: u16, hotkey: &AccountId, coldkey: &AccountId) {
         // Subtensor's nonce check lets an account without a balance sign; FRAME's asks for a reference.
         System::<Runtime>::inc_sufficients(hotkey);
     }
-    SubtensorModule::deposit_event(Event::NeuronRegistered(netuid, uid, hotkey.clone()));
 }
 
 /// Where the rows of each mechanism of a subnet are stored.
@@ -255,7 +267,7 @@ mod tests {
 
     use super::*;
     use crate::genesis::{Genesis, public_key};
-    use crate::runtime::{RuntimeOrigin, System as Chain};
+    use crate::runtime::{Balances, RuntimeOrigin, System as Chain};
 
     fn account(uri: &str) -> AccountId {
         AccountId::new(public_key(uri).unwrap())

@@ -37,6 +37,11 @@ impl Stake {
 
 /// Stake weight of a hotkey from the state.
 pub fn of(netuid: u16, hotkey: &AccountId) -> Stake {
+    weighted(netuid, hotkey, TaoWeight::<Runtime>::get())
+}
+
+/// The same for a known weight of root TAO.
+pub fn weighted(netuid: u16, hotkey: &AccountId, tao_weight: u64) -> Stake {
     let own = |key: &AccountId, subnet: u16| TotalHotkeyAlpha::<Runtime>::get(key, subnet);
     // Both kinds of stake follow the relations of the subnet, not those of root.
     let children = ChildKeys::<Runtime>::get(hotkey, netuid);
@@ -54,7 +59,7 @@ pub fn of(netuid: u16, hotkey: &AccountId) -> Stake {
     Stake {
         alpha,
         tao,
-        total: total(alpha, tao, TaoWeight::<Runtime>::get()),
+        total: total(alpha, tao, tao_weight),
     }
 }
 

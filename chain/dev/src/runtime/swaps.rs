@@ -10,7 +10,7 @@ use super::pallet::{
     Axons, ChildKeys, IsNetworkMember, Keys, MechanismCountCurrent, NetworksAdded, OwnedHotkeys, Owner,
     ParentKeys, SubnetOwner, SubnetOwnerHotkey, Uids, WeightCommits,
 };
-use super::{AccountId, Balances, Runtime, shares, weights};
+use super::{AccountId, Balances, Runtime, collateral, shares, weights};
 
 /// Puts another hotkey in the place of one, on every subnet: uid, block of registration, permit, weights and bonds
 /// stay; stake, axon, children, parents and commits go with it.
@@ -51,6 +51,7 @@ fn on_subnet(netuid: u16, old: &AccountId, new: &AccountId) {
             WeightCommits::<Runtime>::insert(index, new, commits);
         }
     }
+    collateral::move_hotkey(netuid, old, new, &Owner::<Runtime>::get(new));
     if SubnetOwnerHotkey::<Runtime>::get(netuid) == *old {
         SubnetOwnerHotkey::<Runtime>::insert(netuid, new);
     }
@@ -85,6 +86,7 @@ pub fn coldkey(old: &AccountId, new: &AccountId) -> Result<(), CheatError> {
         OwnedHotkeys::<Runtime>::append(new, &hotkey);
     }
     shares::move_coldkey(old, new);
+    collateral::move_coldkey(old, new);
     let subnets: Vec<u16> = SubnetOwner::<Runtime>::iter()
         .filter(|(_, owner)| owner == old)
         .map(|(netuid, _)| netuid)

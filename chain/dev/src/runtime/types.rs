@@ -63,7 +63,7 @@ pub struct FixedI128 {
 }
 
 /// A subnet's self-description.
-#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, TypeInfo)]
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode, DecodeWithMemTracking, TypeInfo)]
 pub struct SubnetIdentityV3 {
     pub subnet_name: Vec<u8>,
     pub github_repo: Vec<u8>,

@@ -12,6 +12,9 @@ const OTHERS: &[(&str, &str, &[&str], Option<&str>)] = &[
     ("Commitments", "MaxSpace", &[], Some("1c0c0000")),
     ("Drand", "Pulses", &[B], None),
     ("Drand", "LastStoredRound", &[], Some("0000000000000000")),
+    ("Swap", "FeeRate", &[T], Some("2100")),
+    ("Swap", "SwapBalancer", &[T], Some("0000b2d3595bf006")),
+    ("Swap", "PalSwapInitialized", &[T], Some("00")),
 ];
 
 /// The Python SDK tells the outer call and event by paths of two, whose first is any.
@@ -38,7 +41,7 @@ async fn types_have_the_chains_paths() {
 }
 
 #[tokio::test]
-async fn commitments_and_pulses_are_declared_as_on_the_chain() {
+async fn commitments_pulses_and_pools_are_declared_as_on_the_chain() {
     let metadata = metadata().await;
     for (pallet, name, hashers, default) in OTHERS {
         let pallet = metadata.pallet_by_name(pallet).unwrap();
@@ -51,6 +54,16 @@ async fn commitments_and_pulses_are_declared_as_on_the_chain() {
             "{name}"
         );
     }
+    let errors = metadata.pallet_by_name("Swap").unwrap().error_variants().unwrap();
+    let errors = errors.iter().map(|error| (error.name.as_str(), error.index));
+    assert_eq!(
+        errors.collect::<Vec<_>>(),
+        [
+            ("PriceLimitExceeded", 3),
+            ("ReservesTooLow", 7),
+            ("SwapInputTooLarge", 11)
+        ]
+    );
     let pallet = metadata.pallet_by_name("Commitments").unwrap();
     let call = pallet.call_variant_by_name("set_commitment").unwrap();
     let arguments: Vec<&str> = call
@@ -97,6 +110,9 @@ const CONSTANTS: &[(&str, &str, &str)] = &[
     ("Balances", "MaxLocks", "32000000"),
     ("Balances", "MaxReserves", "32000000"),
     ("SubtensorModule", "InitialMinStake", "80841e0000000000"),
+    ("SubtensorModule", "InitialMinTransfer", "a086010000000000"),
+    ("Swap", "MaxFeeRate", "1027"),
+    ("Swap", "MinimumReserve", "40420f0000000000"),
     ("System", "BlockHashCount", "60090000"),
     ("System", "DbWeight", "40787d010000000000e1f50500000000"),
     ("System", "SS58Prefix", "2a00"),
