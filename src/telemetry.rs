@@ -92,6 +92,14 @@ const COUNTERS: &[(&str, &str)] = &[
         "violet_logins_held_back_total",
         "Attempts that this replica refused because they came too soon after failures",
     ),
+    (
+        "violet_oidc_tokens_refused_total",
+        "Tokens of an issuer that do not hold, by issuer and what is wrong",
+    ),
+    (
+        "violet_oidc_fetches_total",
+        "How often an issuer was asked for its keys, by issuer and outcome",
+    ),
     ("violet_mails_sent_total", "Mails that the mail server took"),
     ("violet_mails_failed_total", "Tries to send a mail that failed"),
     (

@@ -1,9 +1,11 @@
 //! What /metrics tells, and in which words.
 use std::collections::BTreeSet;
 
-use violet::server::Server;
+use violet::{issuers::Issuers, server::Server};
 
-use crate::harness::{GOOD, Reply, SERVER, User, World, eventually, keypair, translation};
+use crate::harness::{
+    GOOD, Issuer, Reply, SERVER, SigningKey, User, World, eventually, keypair, translation,
+};
 
 async fn metrics(world: &World) -> String {
     let request = world.http.get(format!("{}/metrics", world.server.url()));
@@ -39,8 +41,13 @@ async fn refuse(world: &World, user: &User) {
 
 #[tokio::test]
 async fn every_metric_that_is_listed_is_there_with_its_meaning() {
-    let world = World::start().await;
+    let issuer = Issuer::open(&[&SigningKey::ec("its own")]).await;
+    let world = World::with(|config| config.identity.oidc = Issuers(vec![issuer.settings("tests")])).await;
     let user = world.user().await;
+    let forged = SigningKey::ec("another").sign(&issuer.claims("somebody"));
+    let url = format!("{}/api/v1/auth/me", world.server.url());
+    let reply = Reply::to(world.http.get(url).bearer_auth(forged)).await;
+    assert_eq!(reply.status, 401);
     let miner = world.miners(1).await.remove(0);
     let validator = world.validator(1).await;
     let task = user.submit(&translation(1)).await;
@@ -79,6 +86,8 @@ async fn every_metric_that_is_listed_is_there_with_its_meaning() {
         "violet_evaluations_total{accepted=\"true\"} ",
         "violet_tasks_settled_total{state=\"approved\"} ",
         "violet_draws_total ",
+        "violet_oidc_fetches_total{issuer=\"tests\",outcome=\"ok\"} ",
+        "violet_oidc_tokens_refused_total{issuer=\"tests\",reason=\"key\"} ",
         "violet_requests_refused_total{limit=\"key\"} ",
         "violet_tasks_refused_total{quota=\"daily_tasks\"} ",
         "violet_http_request_seconds_count{route=\"/api/v1/text-translation\",method=\"POST\",status=\"200\"} ",
