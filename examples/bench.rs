@@ -169,9 +169,6 @@ async fn run(cluster: &PrivateCluster, folder: &Path) -> Result<String, Failure>
         median(&mut written),
         median(&mut ratios)
     );
-    sqlx::raw_sql("truncate task_open, task_assignments")
-        .execute(&mut open)
-        .await?;
     let miners: Vec<Keypair> = (1..=MINERS)
         .map(|number| Keypair::from_uri(&miner(number), CryptoType::Sr25519))
         .collect::<Result<_, _>>()?;

@@ -20,9 +20,9 @@ use crate::{
     services::{
         accepting, answering,
         batch::{self, Batcher, Inbox},
+        downloads::Links,
         enrolment::Enrolment,
         evaluating,
-        files::Links,
         hub::{Hub, Topic},
         identity::KeyRing,
         keys::KeyCache,

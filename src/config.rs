@@ -13,7 +13,7 @@ use violet_chain::{BlockHash, auth::Scheme};
 use crate::{
     domain::{TaskType, quotas::Quotas, rates::Limits, routing::Rule},
     issuers::Issuers,
-    settings::{Accounts, Mail, Networks},
+    settings::{Accounts, Mail, Networks, R2, Storage},
 };
 
 pub(crate) const DEFAULTS: &str = include_str!("../config/default.toml");
@@ -233,14 +233,6 @@ pub struct Consensus {
     pub video_transcription: u16,
 }
 
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "config/default.toml documents each field once")]
-pub struct Storage {
-    pub url: String,
-    pub link_seconds: u64,
-}
-
 /// Why the settings cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -264,6 +256,11 @@ impl Config {
         }
         figment = figment
             .merge(Env::raw().only(&["DATABASE_URL"]).map(|_| "database.url".into()))
+            .merge(Env::raw().filter_map(|name| {
+                R2.iter()
+                    .find(|(known, _)| name == *known)
+                    .map(|(_, to)| (*to).into())
+            }))
             .merge(
                 Env::prefixed("VIOLET_")
                     .split("__")
@@ -308,6 +305,7 @@ impl Config {
         }
         config.accounts.validate()?;
         config.mail.validate()?;
+        config.storage.validate(config.server.upload_seconds)?;
         let silent = config.mail.smtp_url.reveal().is_empty() && !config.mail.log_links;
         if config.accounts.require_verified_email && silent {
             return Err(ConfigError::Invalid(

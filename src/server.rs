@@ -135,7 +135,7 @@ impl Server {
             .connect(&config.database.url)
             .await?;
 
-        let blobs = Blobs::open(&config.storage.url)?;
+        let blobs = Blobs::open(&config.storage)?;
         let (app, inboxes) = App::new(config, db, writing, blobs, keypair)?;
         health::measure_clock(&app).await?;
         nonces::begin(&app).await?;

@@ -1,4 +1,4 @@
-//! The settings of accounts, mail and proxies, with what makes them valid; `src/config.rs` reads them with the others.
+//! The settings of accounts, mail, storage and proxies, with what makes them valid; `src/config.rs` reads them with the others.
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -84,6 +84,93 @@ impl Mail {
             .parse::<lettre::message::Mailbox>()
             .map(|_| ())
             .map_err(|error| ConfigError::Invalid(format!("mail.from: {error}")))
+    }
+}
+
+/// Names that users of the original have set, and what they are here.
+pub(crate) const R2: [(&str, &str); 5] = [
+    ("R2_ACCESS_KEY_ID", "storage.s3.access_key_id"),
+    ("R2_SECRET_ACCESS_KEY", "storage.s3.secret_access_key"),
+    ("R2_BUCKET_NAME", "storage.s3.bucket"),
+    ("R2_ENDPOINT_URL", "storage.s3.endpoint"),
+    ("R2_PUBLIC_URL", "storage.public_url"),
+];
+/// What may come between the end of an upload and the row that names it, in seconds.
+const LEAST_GRACE: u64 = 300;
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml documents each field once")]
+pub struct Storage {
+    pub url: String,
+    pub link_seconds: u64,
+    pub public_links: bool,
+    pub public_url: String,
+    pub orphan_seconds: u64,
+    pub sweep_seconds: u64,
+    pub voice_bytes: u64,
+    pub voices: u16,
+    pub s3: S3,
+}
+
+/// A bucket of S3 or what speaks like it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml documents each field once")]
+pub struct S3 {
+    pub bucket: String,
+    pub endpoint: String,
+    pub region: String,
+    pub access_key_id: String,
+    pub secret_access_key: Hidden,
+}
+
+impl S3 {
+    /// The region that requests are signed for; empty: what the environment says.
+    pub fn region(&self) -> &str {
+        if self.region.is_empty() && self.endpoint.contains(".r2.cloudflarestorage.com") {
+            return "auto";
+        }
+        &self.region
+    }
+}
+
+impl Storage {
+    /// Where files are kept: the address that is set, or the bucket.
+    pub fn location(&self) -> String {
+        if self.url.is_empty() && !self.s3.bucket.is_empty() {
+            return format!("s3://{}", self.s3.bucket);
+        }
+        self.url.clone()
+    }
+
+    /// Whether it is reached without TLS: on this machine, or behind something that has it.
+    pub fn is_plain(&self) -> bool {
+        self.s3.endpoint.starts_with("http://")
+    }
+
+    pub(crate) fn validate(&self, upload_seconds: u64) -> Result<(), ConfigError> {
+        let least = upload_seconds.saturating_add(LEAST_GRACE);
+        if self.orphan_seconds < least {
+            return Err(ConfigError::Invalid(format!(
+                "storage.orphan_seconds is {}; uploads may take until {least}",
+                self.orphan_seconds
+            )));
+        }
+        if self.sweep_seconds == 0 {
+            return Err(ConfigError::Invalid("storage.sweep_seconds is 0".into()));
+        }
+        if self.public_links && self.public_url.is_empty() {
+            return Err(ConfigError::Invalid(
+                "storage.public_links is set, but storage.public_url is empty".into(),
+            ));
+        }
+        if self.s3.access_key_id.is_empty() != self.s3.secret_access_key.reveal().is_empty() {
+            return Err(ConfigError::Invalid(
+                "storage.s3.access_key_id and storage.s3.secret_access_key go together".into(),
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -184,6 +271,51 @@ mod tests {
         set("accounts.sessions", 1).unwrap();
         assert!(set("accounts.sessions", 0).is_err());
         assert!(set("accounts.login_per_account.free", 8).is_err());
+    }
+
+    #[test]
+    fn a_bucket_is_a_place_to_keep_files_in() {
+        let secret = "do-not-show-this";
+        let config = with(&[
+            ("storage.s3.bucket", "violet"),
+            ("storage.s3.endpoint", "https://1234.r2.cloudflarestorage.com"),
+            ("storage.s3.access_key_id", "someone"),
+            ("storage.s3.secret_access_key", secret),
+        ])
+        .unwrap();
+        assert_eq!(config.storage.location(), "s3://violet");
+        assert_eq!(config.storage.s3.region(), "auto");
+        assert!(!format!("{config:?}").contains(secret));
+        // What is set by its own name comes first.
+        let both = with(&[("storage.s3.bucket", "violet"), ("storage.url", "file:///files")]).unwrap();
+        assert_eq!(both.storage.location(), "file:///files");
+        assert_eq!(both.storage.s3.region(), "");
+        for name in ["storage.s3.access_key_id", "storage.s3.secret_access_key"] {
+            let error = with(&[(name, secret)]).unwrap_err();
+            assert!(error.to_string().contains("go together"), "{error}");
+            assert!(!error.to_string().contains(secret));
+        }
+    }
+
+    #[test]
+    fn an_upload_is_no_orphan_before_it_can_have_ended() {
+        let upload = u32::try_from(Config::defaults().server.upload_seconds).unwrap();
+        set("storage.orphan_seconds", upload + 300).unwrap();
+        let error = set("storage.orphan_seconds", upload + 299).unwrap_err();
+        assert!(error.to_string().contains("storage.orphan_seconds"), "{error}");
+        assert!(set("storage.sweep_seconds", 0).is_err());
+    }
+
+    #[test]
+    fn public_links_need_an_address() {
+        let publish = |url: &str| {
+            let figment = Figment::from(Toml::string(DEFAULTS))
+                .merge(("storage.public_links", true))
+                .merge(("storage.public_url", url));
+            Config::from_figment(&figment)
+        };
+        assert!(publish("").is_err());
+        publish("https://files.example.org").unwrap();
     }
 
     #[test]

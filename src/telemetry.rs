@@ -103,6 +103,10 @@ const COUNTERS: &[(&str, &str)] = &[
     ("violet_mails_sent_total", "Mails that the mail server took"),
     ("violet_mails_failed_total", "Tries to send a mail that failed"),
     (
+        "violet_objects_removed_total",
+        "Objects that this replica removed from storage, by why: deleted, or orphan",
+    ),
+    (
         "violet_neuron_changes_total",
         "Changes of the subnet's neurons that this replica recorded, by kind",
     ),

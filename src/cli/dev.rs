@@ -83,7 +83,7 @@ impl Dev {
         // There is no mail server here, and nobody but who started this reads its log.
         config.mail.log_links = true;
         config.accounts.public_url = format!("http://localhost:{}", config.server.port);
-        if config.storage.url.is_empty() {
+        if config.storage.location().is_empty() {
             config.storage.url = std::path::absolute(self.state.join("files"))?
                 .to_string_lossy()
                 .into_owned();

@@ -40,6 +40,9 @@ pub(crate) struct SetQuotas {
     /// Seconds of recordings and videos a day.
     #[arg(long)]
     daily_audio_seconds: Option<u32>,
+    /// Bytes of all files.
+    #[arg(long)]
+    stored_bytes: Option<u64>,
 }
 
 impl QuotaCommand {
@@ -67,6 +70,7 @@ impl QuotaCommand {
                 daily_tasks,
                 daily_characters,
                 daily_audio_seconds,
+                stored_bytes,
             }) => {
                 let organization = accounts::find(&app, &email).await?.organization_id;
                 let own = Override {
@@ -74,6 +78,7 @@ impl QuotaCommand {
                     daily_tasks: daily_tasks.map(i64::from),
                     daily_characters: daily_characters.map(i64::from),
                     daily_audio_seconds: daily_audio_seconds.map(i64::from),
+                    stored_bytes: stored_bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
                 };
                 quotas::set(&app, organization, own).await?;
                 print("servers keep them from now on");

@@ -27,8 +27,10 @@ impl Serve {
         if config.database.url.is_empty() {
             return Err("no database: set DATABASE_URL (or database.url), or use `violet dev`".into());
         }
-        if config.storage.url.is_empty() {
-            return Err("no place for files: set storage.url (VIOLET_STORAGE__URL) to a folder".into());
+        if config.storage.location().is_empty() {
+            return Err(
+                "no place for files: set storage.url (VIOLET_STORAGE__URL) to a folder or a bucket".into(),
+            );
         }
         let keypair = self.wallet.open()?.keypair()?;
         let stop = stop_signal()?;

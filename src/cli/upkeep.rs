@@ -53,7 +53,7 @@ pub(super) async fn app(file: Option<&Path>) -> Result<App, Failure> {
         config,
         db.clone(),
         db,
-        Blobs::open(&folder.to_string_lossy())?,
+        Blobs::folder(&folder.to_string_lossy())?,
         Keypair::generate().0,
     )?;
     Ok(app)

@@ -126,6 +126,12 @@ permissions! {
     ReadTasks = "tasks:read", ALL;
     /// Download files.
     ReadFiles = "files:read", ALL;
+    /// Delete files of tasks that have ended.
+    DeleteFiles = "files:delete", WORKERS;
+    /// Read voices and their samples.
+    ReadVoices = "voices:read", ALL;
+    /// Make, change and delete voices.
+    WriteVoices = "voices:write", WORKERS;
     /// Read what is known of miners and validators.
     ReadNetwork = "network:read", ALL;
     /// Read what the organisation uses, and what it may use.

@@ -128,9 +128,6 @@ pub fn is_language(tag: &str) -> bool {
         })
 }
 
-/// Voices that speech can be asked in; without one the engine takes its own.
-pub const VOICES: &[&str] = &["english_alice"];
-
 #[cfg(test)]
 mod tests {
     use super::*;

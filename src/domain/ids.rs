@@ -69,6 +69,8 @@ typed_ids! {
     TaskId,
     /// A file in object storage.
     FileId,
+    /// A voice that speech can be asked in.
+    VoiceId,
     /// Records that were committed and signed together.
     BatchId,
 }

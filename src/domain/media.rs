@@ -1,5 +1,69 @@
 //! What a file is, by its content: names and declared types are not believed.
-use super::task::InputKind;
+use super::task::{InputKind, TaskType};
+
+/// What files are listed and counted by.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    sqlx::Type,
+    serde::Serialize,
+    serde::Deserialize,
+    utoipa::ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "file_kind", rename_all = "snake_case")]
+pub enum FileKind {
+    /// A recording to be transcribed.
+    Audio,
+    /// A video to be transcribed.
+    VideoTranscription,
+    /// A document to be translated.
+    DocumentTranslation,
+    /// Speech, made by a miner.
+    Tts,
+    /// The sample of a voice.
+    TtsSpeaker,
+}
+
+impl FileKind {
+    /// All of them.
+    pub const ALL: &[Self] = &[
+        Self::Audio,
+        Self::VideoTranscription,
+        Self::DocumentTranslation,
+        Self::Tts,
+        Self::TtsSpeaker,
+    ];
+
+    /// Its name on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Audio => "audio",
+            Self::VideoTranscription => "video_transcription",
+            Self::DocumentTranslation => "document_translation",
+            Self::Tts => "tts",
+            Self::TtsSpeaker => "tts_speaker",
+        }
+    }
+
+    /// What a file of a task of this type is.
+    pub const fn of(task_type: TaskType) -> Self {
+        match task_type {
+            TaskType::Transcription => Self::Audio,
+            TaskType::VideoTranscription => Self::VideoTranscription,
+            TaskType::Tts => Self::Tts,
+            // What the first two are given and give is text; a file of theirs would be a document.
+            TaskType::Summarization | TaskType::TextTranslation | TaskType::DocumentTranslation => {
+                Self::DocumentTranslation
+            }
+        }
+    }
+}
 
 /// So many bytes of the beginning are looked at.
 pub const HEAD: usize = 8192;

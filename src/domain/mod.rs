@@ -20,7 +20,7 @@ pub mod task;
 
 pub use ids::{
     ApiKeyId, BatchId, FileId, IdentityId, InvitationId, NeuronKeyId, OrganizationId, SessionId, TaskId,
-    UserId,
+    UserId, VoiceId,
 };
 pub use task::{Priority, TaskState, TaskType};
 

@@ -1,4 +1,5 @@
-//! How much an organisation may use: tasks at the same time, and in a day tasks, characters and seconds of sound.
+//! How much an organisation may use: tasks at the same time, stored bytes, and in a day tasks, characters and seconds of
+//! sound.
 //!
 //! A day is one of UTC.
 
@@ -11,6 +12,7 @@ pub struct Quotas {
     pub daily_tasks: u32,
     pub daily_characters: u32,
     pub daily_audio_seconds: u32,
+    pub stored_bytes: u64,
 }
 
 /// One of them.
@@ -24,15 +26,18 @@ pub enum Quota {
     DailyCharacters,
     /// Seconds of sound of a day.
     DailyAudioSeconds,
+    /// Bytes of all files.
+    StoredBytes,
 }
 
 impl Quota {
     /// All of them.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::ConcurrentTasks,
         Self::DailyTasks,
         Self::DailyCharacters,
         Self::DailyAudioSeconds,
+        Self::StoredBytes,
     ];
 
     /// Its name on the wire, in the settings, and of the column that replaces the setting for one organisation.
@@ -42,6 +47,7 @@ impl Quota {
             Self::DailyTasks => "daily_tasks",
             Self::DailyCharacters => "daily_characters",
             Self::DailyAudioSeconds => "daily_audio_seconds",
+            Self::StoredBytes => "stored_bytes",
         }
     }
 
@@ -52,7 +58,13 @@ impl Quota {
             Self::DailyTasks => "tasks a day",
             Self::DailyCharacters => "characters a day",
             Self::DailyAudioSeconds => "seconds of sound a day",
+            Self::StoredBytes => "bytes of files",
         }
+    }
+
+    /// Whether it begins anew each day.
+    pub const fn is_daily(self) -> bool {
+        !matches!(self, Self::ConcurrentTasks | Self::StoredBytes)
     }
 }
 
@@ -64,32 +76,35 @@ pub struct Amounts {
     pub daily_tasks: i64,
     pub daily_characters: i64,
     pub daily_audio_millis: i64,
+    pub stored_bytes: i64,
 }
 
 impl From<Quotas> for Amounts {
     fn from(quotas: Quotas) -> Self {
-        let most = |setting: u32| match setting {
+        let most = |setting: u64| match setting {
             0 => i64::MAX,
-            setting => i64::from(setting),
+            setting => i64::try_from(setting).unwrap_or(i64::MAX),
         };
         Self {
-            concurrent_tasks: most(quotas.concurrent_tasks),
-            daily_tasks: most(quotas.daily_tasks),
-            daily_characters: most(quotas.daily_characters),
-            daily_audio_millis: most(quotas.daily_audio_seconds).saturating_mul(1000),
+            concurrent_tasks: most(quotas.concurrent_tasks.into()),
+            daily_tasks: most(quotas.daily_tasks.into()),
+            daily_characters: most(quotas.daily_characters.into()),
+            daily_audio_millis: most(quotas.daily_audio_seconds.into()).saturating_mul(1000),
+            stored_bytes: most(quotas.stored_bytes),
         }
     }
 }
 
 impl Amounts {
     /// What one task uses.
-    pub fn of_task(characters: u64, audio_millis: u64) -> Self {
+    pub fn of_task(characters: u64, audio_millis: u64, stored_bytes: u64) -> Self {
         let signed = |amount: u64| i64::try_from(amount).unwrap_or(i64::MAX);
         Self {
             concurrent_tasks: 1,
             daily_tasks: 1,
             daily_characters: signed(characters),
             daily_audio_millis: signed(audio_millis),
+            stored_bytes: signed(stored_bytes),
         }
     }
 
@@ -101,6 +116,7 @@ impl Amounts {
             daily_tasks: self.daily_tasks.saturating_add(other.daily_tasks),
             daily_characters: self.daily_characters.saturating_add(other.daily_characters),
             daily_audio_millis: self.daily_audio_millis.saturating_add(other.daily_audio_millis),
+            stored_bytes: self.stored_bytes.saturating_add(other.stored_bytes),
         }
     }
 
@@ -114,6 +130,7 @@ impl Amounts {
             Quota::DailyAudioSeconds => {
                 self.daily_audio_millis / 1000 + i64::from(self.daily_audio_millis % 1000 > 0)
             }
+            Quota::StoredBytes => self.stored_bytes,
         }
     }
 
@@ -133,6 +150,7 @@ impl Amounts {
                 Quota::DailyAudioSeconds,
                 self.daily_audio_millis > limits.daily_audio_millis,
             ),
+            (Quota::StoredBytes, self.stored_bytes > limits.stored_bytes),
         ]
         .into_iter()
         .find_map(|(quota, beyond)| beyond.then_some(quota))
@@ -150,12 +168,14 @@ mod tests {
             daily_tasks: 3,
             daily_characters: 0,
             daily_audio_seconds: 10,
+            stored_bytes: 1000,
         });
         let used = Amounts {
             concurrent_tasks: 2,
             daily_tasks: 3,
             daily_characters: i64::MAX,
             daily_audio_millis: 10_000,
+            stored_bytes: 1000,
         };
         assert_eq!(used.beyond(limits), None);
         for (more, quota) in [
@@ -187,10 +207,20 @@ mod tests {
                 },
                 Some(Quota::DailyAudioSeconds),
             ),
+            (
+                Amounts {
+                    stored_bytes: 1,
+                    ..Amounts::default()
+                },
+                Some(Quota::StoredBytes),
+            ),
         ] {
             assert_eq!(used.plus(more).beyond(limits), quota);
         }
-        assert_eq!(used.plus(Amounts::of_task(0, 1)).of(Quota::DailyAudioSeconds), 11);
+        assert_eq!(
+            used.plus(Amounts::of_task(0, 1, 0)).of(Quota::DailyAudioSeconds),
+            11
+        );
         assert_eq!(limits.of(Quota::DailyCharacters), i64::MAX);
     }
 }

@@ -101,6 +101,10 @@ struct Assignment {
     require_model: bool,
     /// The voice wanted, for speech.
     voice_name: Option<String>,
+    /// The sample of that voice, when it has one: a link that works for a while and needs no key.
+    speaker_wav_url: Option<String>,
+    /// The same, with what it is.
+    voice_file: Option<FileLink>,
     /// The input, when it is a text.
     input_text: Option<InputText>,
     /// The input, when it is a file.
@@ -150,6 +154,7 @@ impl Assignment {
             requested_model,
             require_model,
             voice_name,
+            voice_file,
             input,
             assigned_at,
             deadline,
@@ -176,6 +181,8 @@ impl Assignment {
             requested_model,
             require_model,
             voice_name,
+            speaker_wav_url: voice_file.as_ref().map(|file| base.link(app, file.file_id)),
+            voice_file: voice_file.map(|file| FileLink::new(app, base, file)),
             input_text,
             input_file,
             assigned_at,

@@ -3,7 +3,9 @@ mod accounts;
 mod api_keys;
 mod audit;
 mod client_address;
+mod conditions;
 mod describing;
+mod downloads;
 mod enrolment;
 mod files;
 mod identities;
@@ -23,6 +25,7 @@ mod system;
 mod tasks;
 mod usage;
 mod validators;
+mod voices;
 mod wallets;
 
 mod extract;
@@ -91,6 +94,7 @@ fn routes(usual: Duration, uploads: Duration, largest: usize) -> OpenApiRouter<A
     let receiving = OpenApiRouter::new()
         .merge(submissions::uploads())
         .merge(files::uploads())
+        .merge(voices::uploads())
         // Each has a limit of its own, enforced while the file is streamed; this bounds what is not the file.
         .layer(DefaultBodyLimit::max(largest))
         .layer(within(uploads));
@@ -106,7 +110,9 @@ fn routes(usual: Duration, uploads: Duration, largest: usize) -> OpenApiRouter<A
         .merge(submissions::router())
         .merge(tasks::router())
         .merge(results::router())
+        .merge(downloads::router())
         .merge(files::router())
+        .merge(voices::router())
         .merge(miners::router())
         .merge(validators::router())
         .merge(neurons::router())

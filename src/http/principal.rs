@@ -83,6 +83,11 @@ impl Client {
         }
     }
 
+    /// Whether it runs the platform, and logged in.
+    pub(crate) fn is_administrator(self) -> bool {
+        self.platform == Role::Admin && self.session.is_some()
+    }
+
     /// Whoever has this key: it may do what its maker may, as far as its scopes go.
     pub(super) async fn with_key(parts: &Parts, app: &App, key: &Key) -> Result<Self, ApiError> {
         admit_key(parts, app, key).await?;
@@ -352,6 +357,17 @@ pub(super) enum Credential {
     Signature(Box<Claim>, Group),
     /// A key that holds.
     Key(Box<Caller>),
+}
+
+/// Whether a request claims to be a neuron's by a signature.
+pub(super) fn is_signed(parts: &Parts) -> bool {
+    Claim::read(&headers(parts)) != Err(AuthError::Missing)
+}
+
+/// A registered neuron that signed a request without a body, or has a key of this kind.
+pub(super) async fn neuron(parts: &Parts, app: &App, kind: NeuronKind) -> Result<Caller, ApiError> {
+    let credential = credential(parts, app, kind).await?;
+    credential.admit(parts, app, Body::EMPTY).await
 }
 
 pub(super) async fn credential(parts: &Parts, app: &App, kind: NeuronKind) -> Result<Credential, ApiError> {

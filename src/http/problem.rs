@@ -46,8 +46,11 @@ kinds! {
     NO_ENGINE = "/problems/no-engine", "Nobody serves this", "no miner offers this language or model";
     NO_SUCH_ROUTE = "/problems/no-such-route", "No such route", "nothing is served at this path";
     NOT_FOUND = "/problems/not-found", "Not found", "nothing that you may see has this id";
+    PRECONDITION_FAILED = "/problems/precondition-failed", "Not what you expect",
+        "`If-Match` or `If-Unmodified-Since` name another version";
     QUOTA_EXCEEDED = "/problems/quota-exceeded", "A quota is used up",
         "`quota` names it, `limit` says how much it is, `resets_at` when a quota of a day begins anew";
+    RANGE_NOT_SATISFIABLE = "/problems/range-not-satisfiable", "No such bytes", "it ends before `Range` begins";
     TIMEOUT = "/problems/timeout", "Out of time", "the request took longer than the server allows";
     TOO_MANY_REQUESTS = "/problems/too-many-requests", "Too many requests", "try again after `Retry-After` seconds";
     TOO_LARGE = "/problems/too-large", "Too large", "the body or a part of it is larger than its limit";
@@ -208,13 +211,25 @@ impl ApiError {
         Problem::new(status, kind, detail).into()
     }
 
+    /// A condition of the request that does not hold.
+    pub(super) fn precondition() -> Self {
+        let detail = "this is not the version that If-Match or If-Unmodified-Since names";
+        Problem::new(StatusCode::PRECONDITION_FAILED, &PRECONDITION_FAILED, detail).into()
+    }
+
+    /// A range of bytes that there are not.
+    pub(super) fn unsatisfiable(length: u64) -> Self {
+        let detail = format!("Range: there are {length} bytes");
+        Problem::new(StatusCode::RANGE_NOT_SATISFIABLE, &RANGE_NOT_SATISFIABLE, detail).into()
+    }
+
     /// The status that it is answered with.
     pub(crate) fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.0.status).expect("built from a StatusCode")
     }
 
     /// A parameter of the path or the query that does not parse.
-    fn parameter(name: &str, query: bool) -> Self {
+    pub(super) fn parameter(name: &str, query: bool) -> Self {
         let place = if query { "query" } else { "path" };
         let known = PARAMETERS.iter().find(|(known, _)| *known == name);
         let problem = known.map_or_else(
@@ -243,6 +258,10 @@ const PARAMETERS: &[(&str, &str)] = &[
     ("exclude", "the ids of tasks parted by commas"),
     ("expires", "a Unix time in seconds"),
     ("file_id", "the id of a file, a UUID"),
+    (
+        "file_type",
+        "audio, video_transcription, document_translation, tts or tts_speaker",
+    ),
     ("identity_id", "the id of an identity, a UUID"),
     ("key_id", "the id of a key, a UUID"),
     ("invitation_id", "the id of an invitation, a UUID"),
@@ -261,6 +280,7 @@ const PARAMETERS: &[(&str, &str)] = &[
     ("until", "a time such as 2026-01-31T12:00:00Z"),
     ("uid", "a whole number from 0 to 65535"),
     ("user_id", "the id of a user, a UUID"),
+    ("voice_name", "the name of a voice, in UTF-8"),
     ("wait", "a whole number of seconds from 0 to 60"),
 ];
 

@@ -39,7 +39,8 @@ pub(super) fn largest(app: &App) -> usize {
         .audio_bytes
         .max(limits.video_bytes)
         .max(limits.document_bytes)
-        .max(limits.answer_file_bytes);
+        .max(limits.answer_file_bytes)
+        .max(app.config.storage.voice_bytes);
     usize::try_from(file.saturating_add(2 * AROUND)).unwrap_or(usize::MAX)
 }
 
@@ -52,39 +53,46 @@ pub(super) struct Upload {
 impl Upload {
     /// Receives a form whose file follows `rules`. What is refused leaves nothing behind.
     pub(super) async fn receive(app: &App, request: Request, rules: Rules) -> Result<Self, ApiError> {
-        let field = rules.field;
-        let (kind, declared) = {
-            let text = |name| {
-                request
-                    .headers()
-                    .get(name)?
-                    .to_str()
-                    .ok()
-                    .map(str::to_ascii_lowercase)
-            };
-            let length = text(header::CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
-            (text(header::CONTENT_TYPE).unwrap_or_default(), length)
+        match receive(app, request, rules).await? {
+            (fields, Some(file)) => Ok(Self { fields, file }),
+            (_, None) => Err(Error::invalid(rules.field, "is required, as a file of the form").into()),
+        }
+    }
+}
+
+/// Receives a form that may have a file, which follows `rules`. What is refused leaves nothing behind.
+pub(super) async fn receive(
+    app: &App,
+    request: Request,
+    rules: Rules,
+) -> Result<(Fields, Option<Received>), ApiError> {
+    let (kind, declared) = {
+        let text = |name| {
+            request
+                .headers()
+                .get(name)?
+                .to_str()
+                .ok()
+                .map(str::to_ascii_lowercase)
         };
-        refuse_early(rules, &kind, declared)?;
-        let tap = Arc::new(Tap::default());
-        let request = request.map(|body| Body::from_stream(Tapped::new(body, tap.clone())));
-        let mut parts = Multipart::from_request(request, app)
-            .await
-            .map_err(|rejection| ApiError::malformed(rejection.status(), rejection.body_text()))?;
-        let mut received = None;
-        let collected = collect(app, &mut parts, &tap, rules, &mut received).await;
-        match (collected, received) {
-            (Ok(fields), Some(file)) => Ok(Self {
-                fields: Fields::new(fields),
-                file,
-            }),
-            (Ok(_), None) => Err(Error::invalid(field, "is required, as a file of the form").into()),
-            (Err(error), received) => {
-                if let Some(file) = received {
-                    files::discard(app, file.id).await;
-                }
-                Err(error)
+        let length = text(header::CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
+        (text(header::CONTENT_TYPE).unwrap_or_default(), length)
+    };
+    refuse_early(rules, &kind, declared)?;
+    let tap = Arc::new(Tap::default());
+    let request = request.map(|body| Body::from_stream(Tapped::new(body, tap.clone())));
+    let mut parts = Multipart::from_request(request, app)
+        .await
+        .map_err(|rejection| ApiError::malformed(rejection.status(), rejection.body_text()))?;
+    let mut received = None;
+    let collected = collect(app, &mut parts, &tap, rules, &mut received).await;
+    match (collected, received) {
+        (Ok(fields), file) => Ok((Fields::new(fields), file)),
+        (Err(error), received) => {
+            if let Some(file) = received {
+                files::discard(app, file.id).await;
             }
+            Err(error)
         }
     }
 }

@@ -74,6 +74,8 @@ struct Usage {
     daily_characters: Used,
     /// Of recordings and videos; exact for WAV, and otherwise an estimate by size.
     daily_audio_seconds: Used,
+    /// Bytes of all files, those that miners answered with included.
+    stored_bytes: Used,
     /// When the quotas of a day begin anew: midnight in UTC.
     resets_at: DateTime<Utc>,
     /// The last 30 days on which something was used, newest first.
@@ -98,6 +100,7 @@ async fn get_usage(State(app): State<App>, client: May<may::ReadUsage>) -> Resul
         daily_tasks: used(Quota::DailyTasks),
         daily_characters: used(Quota::DailyCharacters),
         daily_audio_seconds: used(Quota::DailyAudioSeconds),
+        stored_bytes: used(Quota::StoredBytes),
         resets_at,
         days: days.into_iter().map(DayOfUse::from).collect(),
     }))

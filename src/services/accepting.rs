@@ -129,7 +129,7 @@ async fn write_all(
     items: &[Submission],
 ) -> Result<HashSet<TaskId>, sqlx::Error> {
     let keys: Vec<&NewKey> = items.iter().filter_map(|item| item.key.as_ref()).collect();
-    if keys.is_empty() && items.iter().all(|item| item.task.file.is_none()) {
+    if keys.is_empty() && items.iter().all(|item| item.task.is_text_alone()) {
         // One statement is a transaction: nothing else has to go with it.
         let all: Vec<&Submission> = items.iter().collect();
         store(app, connection, &all).await?;
@@ -183,7 +183,8 @@ async fn store_whole(app: &App, db: &mut PgConnection, new: &[&Submission]) -> R
     }
     store(app, db, new).await?;
     let tasks: Vec<&NewTask> = new.iter().map(|item| &item.task).collect();
-    store::submissions::insert_files(db, &tasks).await
+    store::storage::insert_voices(db, &tasks).await?;
+    store::storage::insert_files(db, &tasks, quotas::usual(app)).await
 }
 
 /// Stores tasks with their first draws.

@@ -88,6 +88,14 @@ const fn prefix(kind: NeuronKind) -> &'static str {
     }
 }
 
+/// Whose key this says it is.
+pub fn kind_of(key: &str) -> Option<NeuronKind> {
+    NeuronKind::ALL
+        .iter()
+        .copied()
+        .find(|kind| key.starts_with(prefix(*kind)))
+}
+
 fn unauthenticated(text: &str) -> Error {
     Error::Unauthenticated(text.to_owned())
 }
@@ -312,11 +320,8 @@ pub async fn authenticate(app: &App, kind: NeuronKind, key: &str) -> Result<(Cal
             "sign the request; or send a neuron's key as X-API-Key, where this one is none, was revoked or is over",
         )
     };
-    let other = NeuronKind::ALL
-        .iter()
-        .find(|known| key.starts_with(prefix(**known)))
-        .ok_or_else(refused)?;
-    let hash = secrets::hash_of_form(prefix(*other), key).ok_or_else(refused)?;
+    let other = kind_of(key).ok_or_else(refused)?;
+    let hash = secrets::hash_of_form(prefix(other), key).ok_or_else(refused)?;
     let found = if let Some(found) = app.enrolment.keys.get(&hash).await {
         found
     } else {

@@ -1,5 +1,4 @@
-//! Files: received as streams while they are hashed, counted and looked at; handed out to their owner and by
-//! short-lived signed links.
+//! Files: received as streams while they are hashed, counted and looked at. [`super::downloads`] hands them out.
 use std::{
     sync::{
         Arc,
@@ -8,32 +7,40 @@ use std::{
     time::Duration,
 };
 
-use blake2::{
-    Blake2bMac,
-    digest::{KeyInit, Mac, consts::U32},
-};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use sha2::{Digest, Sha256};
-use violet_chain::{Hotkey, KeyError, Keypair};
+use violet_chain::Hotkey;
 
 use crate::{
     app::App,
     blobs::{BlobError, Blobs, Writer},
     domain::{
-        FileId, OrganizationId, TaskId,
-        media::{self, HEAD, WholeText, WholeWav},
+        FileId, TaskId,
+        media::{self, FileKind, HEAD, WholeText, WholeWav},
         task::InputKind,
     },
-    error::{Error, Result},
-    store::{self, files::File, submissions::InputFile},
+    error::{Causes, Error, Result},
+    store::{self, files::NewFile, storage::Use, submissions::InputFile},
 };
 
 const LONGEST_NAME: usize = 500;
+/// When to try again while object storage does not answer.
+const SOON: Duration = Duration::from_secs(5);
 
 impl From<BlobError> for Error {
     fn from(error: BlobError) -> Self {
-        Self::internal(error)
+        match &error {
+            BlobError::Store(object_store::Error::NotFound { .. }) => Self::internal(error),
+            BlobError::Store(_) => {
+                tracing::error!(error = %Causes(&error), "object storage failed");
+                Self::Unavailable {
+                    reason: "object storage does not answer",
+                    after: SOON,
+                }
+            }
+            _ => Self::internal(error),
+        }
     }
 }
 
@@ -89,6 +96,23 @@ impl Received {
     pub fn object_key(&self) -> String {
         object_key(self.id)
     }
+
+    /// Its size as the database has it.
+    pub(crate) fn bytes(&self) -> i64 {
+        i64::try_from(self.size).unwrap_or(i64::MAX)
+    }
+
+    /// Its row.
+    pub(crate) fn to_store<'a>(&'a self, object_key: &'a str) -> NewFile<'a> {
+        NewFile {
+            file_id: self.id,
+            file_name: &self.name,
+            media_type: self.media_type,
+            size: self.size,
+            sha256: self.sha256,
+            object_key,
+        }
+    }
 }
 
 impl From<Received> for InputFile {
@@ -104,8 +128,11 @@ impl From<Received> for InputFile {
     }
 }
 
-fn object_key(id: FileId) -> String {
-    format!("files/{id}")
+/// Where objects are, under their ids.
+pub(crate) const FOLDER: &str = "files";
+
+pub(crate) fn object_key(id: FileId) -> String {
+    format!("{FOLDER}/{id}")
 }
 
 /// What is taken, under which name it was sent, and how much of it.
@@ -184,7 +211,7 @@ pub async fn receive<E: std::fmt::Display>(
         Err(error) => {
             // The refusal is what the sender must hear; an unfinished object is not visible anyway.
             if let Err(failure) = writer.abort().await {
-                tracing::warn!(error = %crate::error::Causes(&failure), "an unfinished upload was not removed");
+                tracing::warn!(error = %Causes(&failure), "an unfinished upload was not removed");
             }
             Err(error)
         }
@@ -291,103 +318,8 @@ pub async fn discard(app: &App, id: FileId) {
 
 async fn remove(blobs: &Blobs, id: FileId) {
     if let Err(error) = blobs.remove(&object_key(id)).await {
-        tracing::warn!(file = %id, error = %crate::error::Causes(&error), "a refused file was not removed");
+        tracing::warn!(file = %id, error = %Causes(&error), "a refused file was not removed");
     }
-}
-
-/// Makes and checks links to files.
-pub struct Links([u8; 32]);
-
-impl std::fmt::Debug for Links {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Links(…)")
-    }
-}
-
-impl Links {
-    /// The key of links is a VRF output that is never published: every replica with the same hotkey has the same.
-    ///
-    /// # Errors
-    /// When the key has no VRF.
-    pub fn new(keypair: &Keypair) -> Result<Self, KeyError> {
-        let proof = keypair.vrf(b"violet/links/1", b"")?;
-        Ok(Self(
-            proof
-                .verify(&keypair.hotkey(), b"violet/links/1", b"")
-                .unwrap_or(proof.preout),
-        ))
-    }
-
-    fn mac(&self, id: FileId, expires: u64) -> Blake2bMac<U32> {
-        let mut mac =
-            <Blake2bMac<U32> as KeyInit>::new_from_slice(&self.0).expect("32 bytes are a key of BLAKE2b");
-        mac.update(&id.bytes());
-        mac.update(&expires.to_le_bytes());
-        mac
-    }
-}
-
-/// A path that hands out a file for a while, to whoever has it.
-pub fn link(app: &App, id: FileId) -> String {
-    let life = Duration::from_secs(app.config.storage.link_seconds);
-    let expires = u64::try_from(app.clock.now().timestamp()).unwrap_or(0) + life.as_secs();
-    let signature = hex::encode(app.links.mac(id, expires).finalize().into_bytes());
-    format!("/api/v1/files/{id}/download?expires={expires}&signature={signature}")
-}
-
-/// Who wants to read a file.
-#[derive(Debug)]
-pub enum Reader {
-    /// Its owner.
-    Owner(OrganizationId),
-    /// Somebody with a link.
-    Link {
-        /// Unix time in seconds.
-        expires: u64,
-        /// Hex.
-        signature: String,
-    },
-}
-
-/// The metadata of a file that `reader` may read.
-///
-/// # Errors
-/// 404 for no such file, 401 for a link that is not ours or over.
-pub async fn find(app: &App, id: FileId, reader: &Reader) -> Result<File> {
-    let missing = || Error::NotFound { what: "file" };
-    match reader {
-        Reader::Owner(organization) => {
-            let file = store::files::find(&app.db, id).await?.ok_or_else(missing)?;
-            if file.organization_id == *organization {
-                Ok(file)
-            } else {
-                Err(missing())
-            }
-        }
-        Reader::Link { expires, signature } => {
-            let refused = || Error::Unauthenticated("this link is not valid, or its time is over".into());
-            let signature = hex::decode(signature).map_err(|_| refused())?;
-            app.links
-                .mac(id, *expires)
-                .verify_slice(&signature)
-                .map_err(|_| refused())?;
-            if u64::try_from(app.clock.now().timestamp()).unwrap_or(u64::MAX) > *expires {
-                return Err(refused());
-            }
-            store::files::find(&app.db, id).await?.ok_or_else(missing)
-        }
-    }
-}
-
-/// The bytes of a file.
-///
-/// # Errors
-/// When the storage fails.
-pub async fn open(
-    app: &App,
-    file: &File,
-) -> Result<impl Stream<Item = Result<Bytes, BlobError>> + Send + 'static> {
-    Ok(app.blobs.read(&file.object_key).await?)
 }
 
 /// Receives a file of a miner's answer, whose digest the miner signed.
@@ -433,14 +365,8 @@ pub async fn receive_answer<E: std::fmt::Display>(
             detail: format!("must be WAV; this one is {}", received.media_type),
         });
     }
-    let new = store::files::NewFile {
-        file_id: received.id,
-        file_name: &received.name,
-        media_type: received.media_type,
-        size: received.size,
-        sha256: received.sha256,
-        object_key: &received.object_key(),
-    };
+    let key = received.object_key();
+    let new = received.to_store(&key);
     let mut transaction = app.db.begin().await?;
     // Again, and for good: the assignment may have ended, and other uploads may have been faster.
     if !store::files::lock_assignment(&mut *transaction, task, miner).await? {
@@ -449,7 +375,17 @@ pub async fn receive_answer<E: std::fmt::Display>(
     if store::files::count_of_answer(&mut *transaction, task, miner).await? >= i64::from(most) {
         return Err(enough());
     }
-    store::files::insert_answer(&mut *transaction, task, miner, &new).await?;
+    let organization = store::files::insert_answer(&mut *transaction, task, miner, &new).await?;
+    if let Some(organization) = organization {
+        // Whose task it is did not send it, so it is counted and never refused.
+        let added = Use {
+            organization: organization.into(),
+            kind: FileKind::Tts,
+            files: 1,
+            bytes: received.bytes(),
+        };
+        store::storage::add(&mut *transaction, &[added], None).await?;
+    }
     // From here on the row may be there even if nobody waits for it any more.
     received.hold.keep();
     transaction.commit().await?;

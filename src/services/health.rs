@@ -5,12 +5,14 @@ use violet_chain::{EndpointStats, Stats};
 
 use crate::{
     app::{App, Clock},
-    error::Result,
+    error::{Causes, Result},
     store,
 };
 
 /// A clock further off than this is not trusted with deadlines.
 const SKEW: Duration = Duration::from_secs(2);
+/// What does not answer within this is not there.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What the server needs to work, each with what is wrong.
 #[derive(Debug, serde::Serialize, utoipa::ToSchema)]
@@ -23,24 +25,24 @@ pub struct Readiness {
     pub clock: String,
     /// `ok`, or what is wrong.
     pub snapshot: String,
+    /// `ok`, or what is wrong.
+    pub storage: String,
 }
 
-/// Looks at the database, the clock and the snapshot.
+/// Looks at the database, the clock, the snapshot and the storage of files.
 pub async fn check(app: &App) -> Readiness {
     let said = |problem: Result<()>| {
         problem
             .err()
             .map_or_else(|| "ok".to_owned(), |error| error.to_string())
     };
-    let database = said(
-        match tokio::time::timeout(Duration::from_secs(2), store::now(&app.db)).await {
-            Ok(answer) => answer.map(|_| ()).map_err(Into::into),
-            Err(_) => Err(crate::error::Error::Unavailable {
-                reason: "the database does not answer",
-                after: Duration::from_secs(2),
-            }),
-        },
-    );
+    let database = said(match tokio::time::timeout(PATIENCE, store::now(&app.db)).await {
+        Ok(answer) => answer.map(|_| ()).map_err(Into::into),
+        Err(_) => Err(crate::error::Error::Unavailable {
+            reason: "the database does not answer",
+            after: Duration::from_secs(2),
+        }),
+    });
     let skew = app.clock.skew();
     let clock = if skew > SKEW {
         format!("{:.1} s off the database's", skew.as_secs_f64())
@@ -48,11 +50,22 @@ pub async fn check(app: &App) -> Readiness {
         "ok".into()
     };
     let snapshot = said(app.snapshots.current().map(|_| ()));
+    let storage = match tokio::time::timeout(PATIENCE, app.blobs.check()).await {
+        Ok(Ok(())) => "ok",
+        Ok(Err(error)) => {
+            tracing::warn!(error = %Causes(&error), "object storage does not answer");
+            "it does not answer"
+        }
+        Err(_) => "it does not answer in time",
+    };
     Readiness {
-        ready: [&database, &clock, &snapshot].iter().all(|part| *part == "ok"),
+        ready: [database.as_str(), &clock, &snapshot, storage]
+            .iter()
+            .all(|part| *part == "ok"),
         database,
         clock,
         snapshot,
+        storage: storage.to_owned(),
     }
 }
 

@@ -28,9 +28,12 @@ pub mod roster;
 pub mod seeing;
 pub mod snapshots;
 
+pub mod clearing;
+pub mod downloads;
 pub mod drawing;
 pub mod files;
 pub mod submitting;
+pub mod voices;
 pub mod waiting;
 
 pub mod accepting;

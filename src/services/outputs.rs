@@ -151,7 +151,7 @@ fn transcript(app: &App, answer: &Transcript) -> Result<()> {
 async fn speech(app: &App, task: TaskId, miner: Hotkey, answer: &Speech) -> Result<()> {
     let file = store::files::find(&app.db, answer.file_id).await?;
     let fits = file.is_some_and(|file| {
-        file.task_id == task && file.hotkey == Some(miner) && file.sha256 == answer.sha256
+        file.task_id == Some(task) && file.hotkey == Some(miner) && file.sha256 == answer.sha256
     });
     if !fits {
         return Err(invalid(

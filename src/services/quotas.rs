@@ -81,7 +81,32 @@ pub async fn check(app: &App, organization: OrganizationId, input: InputKind) ->
     check_remembered(app, organization).await?;
     let standing = standing(app, organization).await?;
     let sounds = matches!(input, InputKind::Audio | InputKind::Video);
-    let next = standing.used.plus(Amounts::of_task(0, u64::from(sounds)));
+    check_room(app, standing, Amounts::of_task(0, u64::from(sounds), 1))
+}
+
+/// Refuses an organisation that has no room for another file, before it sends one.
+///
+/// # Errors
+/// 429 with the quota.
+pub async fn check_storage(app: &App, organization: OrganizationId) -> Result<()> {
+    let standing = standing(app, organization).await?;
+    let wanted = Amounts {
+        stored_bytes: 1,
+        ..Amounts::default()
+    };
+    let standing = Standing {
+        // What else is used up does not matter to a file.
+        used: Amounts {
+            stored_bytes: standing.used.stored_bytes,
+            ..Amounts::default()
+        },
+        ..standing
+    };
+    check_room(app, standing, wanted)
+}
+
+fn check_room(app: &App, standing: Standing, wanted: Amounts) -> Result<()> {
+    let next = standing.used.plus(wanted);
     match next.beyond(standing.limits) {
         Some(quota) => Err(exceeded(app, quota, standing.limits.of(quota))),
         None => Ok(()),
@@ -137,9 +162,18 @@ pub(crate) async fn refuse(
     Ok(refused)
 }
 
+/// That an organisation may store no more.
+///
+/// # Errors
+/// When the database does not answer.
+pub(crate) async fn storage_exceeded(app: &App, organization: OrganizationId) -> Result<Error> {
+    let limits = standing(app, organization).await?.limits;
+    Ok(exceeded(app, Quota::StoredBytes, limits.stored_bytes))
+}
+
 fn exceeded(app: &App, quota: Quota, limit: i64) -> Error {
     let now = app.clock.now();
-    let resets_at = (quota != Quota::ConcurrentTasks).then(|| end_of_day(now));
+    let resets_at = quota.is_daily().then(|| end_of_day(now));
     let after = resets_at.map_or(SOON, |at| (at - now).to_std().unwrap_or_default());
     Error::QuotaExceeded {
         quota,

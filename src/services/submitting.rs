@@ -7,7 +7,7 @@ use crate::{
     app::App,
     domain::{
         FileId, OrganizationId, Priority, TaskId, TaskType, UserId, blake2b_256,
-        capability::{self, Capability, LONGEST_MODEL, VOICES},
+        capability::{self, Capability, LONGEST_MODEL},
         catalogue, routing,
         task::{DEFAULT_MINERS, MOST_MINERS},
     },
@@ -16,7 +16,7 @@ use crate::{
         accepting::{self, Accepted, Submission},
         drawing,
         files::{self, Hold, Received},
-        quotas, roster,
+        quotas, roster, voices,
     },
     store::{
         self,
@@ -132,7 +132,7 @@ async fn checked(app: &App, owner: Owner, asked: Asked) -> Result<(Taken, bool)>
         options,
     } = asked;
     let (source, target) = languages(task_type, source_language.as_deref(), target_language.as_deref())?;
-    let voice_name = voice(voice_name)?;
+    let (voice_name, voice_file) = voice(app, owner, voice_name).await?;
     let (raw_length, text, file) = match content {
         Content::Text(text) => (
             text.chars().count(),
@@ -190,6 +190,7 @@ async fn checked(app: &App, owner: Owner, asked: Asked) -> Result<(Taken, bool)>
         request_digest,
         client_entropy: entropy.into_bytes(),
         voice_name,
+        voice_file,
         text,
         file: file.map(InputFile::from),
     };
@@ -322,13 +323,14 @@ fn languages(
     Ok((source, Some(target)))
 }
 
-fn voice(name: Option<String>) -> Result<Option<String>> {
+/// The voice that is asked for, and its sample.
+async fn voice(app: &App, owner: Owner, name: Option<String>) -> Result<(Option<String>, Option<FileId>)> {
     match name.filter(|name| !name.is_empty()) {
-        Some(name) if !VOICES.contains(&name.as_str()) => Err(Error::invalid(
-            "voice_name",
-            format!("must be one of {}", VOICES.join(", ")),
-        )),
-        name => Ok(name),
+        Some(name) => {
+            let voice = voices::wanted(app, owner.organization, &name).await?;
+            Ok((Some(name), voice.file_id))
+        }
+        None => Ok((None, None)),
     }
 }
 

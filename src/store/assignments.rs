@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 use violet_chain::Hotkey;
 
-use super::files::{Input, InputColumns};
+use super::files::{Input, InputColumns, Reference};
 use crate::domain::{FileId, Priority, TaskId, TaskType};
 
 /// How an assignment ended that brought no answer.
@@ -36,6 +36,8 @@ pub struct Mail {
     pub requested_model: Option<String>,
     pub require_model: bool,
     pub voice_name: Option<String>,
+    /// The sample of the voice.
+    pub voice_file: Option<Reference>,
     pub input: Input,
     pub assigned_at: DateTime<Utc>,
     pub deadline: DateTime<Utc>,
@@ -73,11 +75,15 @@ pub(crate) async fn mail(
         select a.task_id as "task_id: TaskId", t.task_type, t.priority, t.source_language, t.target_language,
                t.requested_model, t.require_model, t.voice_name, a.assigned_at, a.deadline,
                c.text as "text?", f.file_id as "file_id?: FileId", f.file_name as "file_name?",
-               f.media_type as "media_type?", f.size as "size?", f.sha256 as "sha256?"
+               f.media_type as "media_type?", f.size as "size?", f.sha256 as "sha256?",
+               s.file_id as "sample_id?: FileId", s.file_name as "sample_name?", s.media_type as "sample_type?",
+               s.size as "sample_size?", s.sha256 as "sample_sha256?"
         from task_assignments a
         join tasks t on t.task_id = a.task_id
         left join text_content c on c.task_id = a.task_id
         left join files f on f.file_id = t.input_file_id
+        left join task_voices v on v.task_id = a.task_id
+        left join files s on s.file_id = v.file_id
         where a.netuid = $2 and a.uid = $5 and a.hotkey = $1 and a.deadline > now() and a.task_id <> all($4)
         order by a.assigned_at - (array_position(enum_range(null::task_priority), t.priority) * interval '60 s'),
                  a.task_id
@@ -102,6 +108,15 @@ pub(crate) async fn mail(
                 requested_model: row.requested_model,
                 require_model: row.require_model,
                 voice_name: row.voice_name,
+                voice_file: InputColumns {
+                    text: None,
+                    file_id: row.sample_id,
+                    file_name: row.sample_name,
+                    media_type: row.sample_type,
+                    size: row.sample_size,
+                    sha256: row.sample_sha256,
+                }
+                .file()?,
                 assigned_at: row.assigned_at,
                 deadline: row.deadline,
                 input: InputColumns {

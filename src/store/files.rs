@@ -3,7 +3,7 @@ use chrono::{DateTime, Utc};
 use sqlx::PgExecutor;
 use violet_chain::Hotkey;
 
-use crate::domain::{FileId, OrganizationId, TaskId};
+use crate::domain::{FileId, OrganizationId, TaskId, media::FileKind};
 
 /// A file to be stored.
 #[derive(Debug)]
@@ -23,8 +23,10 @@ pub struct NewFile<'a> {
 pub struct File {
     pub file_id: FileId,
     pub organization_id: OrganizationId,
-    pub task_id: TaskId,
+    /// None: the sample of a voice.
+    pub task_id: Option<TaskId>,
     pub hotkey: Option<Hotkey>,
+    pub kind: FileKind,
     pub file_name: String,
     pub media_type: String,
     pub size: i64,
@@ -65,18 +67,19 @@ pub(crate) async fn count_of_answer(
     .await
 }
 
-/// Stores a file of a miner's answer; it belongs to the owner of the task.
+/// Stores a file of a miner's answer; it belongs to the owner of the task, which is answered.
 pub(crate) async fn insert_answer(
     db: impl PgExecutor<'_>,
     task: TaskId,
     miner: Hotkey,
     new: &NewFile<'_>,
-) -> Result<(), sqlx::Error> {
-    sqlx::query!(
+) -> Result<Option<OrganizationId>, sqlx::Error> {
+    sqlx::query_scalar!(
         r#"
         insert into files
-            (file_id, organization_id, task_id, hotkey, file_name, media_type, size, sha256, object_key)
-        select $1, organization_id, task_id, $3, $4, $5, $6, $7, $8 from tasks where task_id = $2
+            (file_id, organization_id, task_id, hotkey, file_name, media_type, size, sha256, object_key, kind)
+        select $1, organization_id, task_id, $3, $4, $5, $6, $7, $8, $9 from tasks where task_id = $2
+        returning organization_id as "organization_id: OrganizationId"
         "#,
         new.file_id as FileId,
         task as TaskId,
@@ -86,32 +89,143 @@ pub(crate) async fn insert_answer(
         i64::try_from(new.size).unwrap_or(i64::MAX),
         &new.sha256[..],
         new.object_key,
+        FileKind::Tts as FileKind,
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// Stores the sample of a voice.
+pub(crate) async fn insert_sample(
+    db: impl PgExecutor<'_>,
+    organization: OrganizationId,
+    new: &NewFile<'_>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"
+        insert into files (file_id, organization_id, file_name, media_type, size, sha256, object_key, kind)
+        values ($1, $2, $3, $4, $5, $6, $7, $8)
+        "#,
+        new.file_id as FileId,
+        organization as OrganizationId,
+        new.file_name,
+        new.media_type,
+        i64::try_from(new.size).unwrap_or(i64::MAX),
+        &new.sha256[..],
+        new.object_key,
+        FileKind::TtsSpeaker as FileKind,
     )
     .execute(db)
     .await?;
     Ok(())
 }
 
-pub(crate) async fn find(db: impl PgExecutor<'_>, id: FileId) -> Result<Option<File>, sqlx::Error> {
-    let row = sqlx::query!(
+/// Takes the row of a file of an organisation out, unless its task goes on or a voice has it. False when it stays.
+pub(crate) async fn delete(
+    db: impl PgExecutor<'_>,
+    id: FileId,
+    organization: OrganizationId,
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query!(
         r#"
-        select organization_id as "organization_id: OrganizationId", task_id as "task_id: TaskId", hotkey, file_name,
-               media_type, size, sha256, object_key, created_at
-        from files where file_id = $1
+        delete from files f
+        where file_id = $1 and organization_id = $2 and kind <> 'tts_speaker'
+          and not exists (select from task_open o where o.task_id = f.task_id)
         "#,
         id as FileId,
+        organization as OrganizationId,
     )
-    .fetch_optional(db)
+    .execute(db)
     .await?;
-    row.map(|row| {
-        Ok(File {
-            file_id: id,
+    Ok(done.rows_affected() > 0)
+}
+
+/// The files of one kind of an organisation, newest first.
+pub(crate) async fn page(
+    db: impl PgExecutor<'_>,
+    organization: OrganizationId,
+    kind: FileKind,
+    before: Option<FileId>,
+    limit: i64,
+) -> Result<Vec<File>, sqlx::Error> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"
+        select file_id as "file_id: FileId", organization_id as "organization_id: OrganizationId",
+               task_id as "task_id: TaskId", hotkey, kind, file_name, media_type, size, sha256, object_key, created_at
+        from files f
+        where organization_id = $1 and kind = $2 and ($3::uuid is null or file_id < $3)
+          and not exists (select from file_removals r where r.file_id = f.file_id)
+        order by file_id desc limit $4
+        "#,
+        organization as OrganizationId,
+        kind as FileKind,
+        before as Option<FileId>,
+        limit,
+    )
+    .fetch_all(db)
+    .await?;
+    rows.into_iter().map(TryInto::try_into).collect()
+}
+
+/// Whether a neuron works with a file now: as a miner of its task, or as one of those who judge it.
+pub(crate) async fn is_worked_on(
+    db: impl PgExecutor<'_>,
+    file: &File,
+    neuron: Hotkey,
+    judges: bool,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"
+        select exists (
+                   select from task_assignments a
+                   left join task_voices v on v.task_id = a.task_id
+                   where a.hotkey = $2 and (a.task_id = $1 and ($5::bytea is null or $5 = $2) or v.file_id = $3)
+               )
+               or $4 and exists (
+                   select from task_juries j
+                   left join task_voices v on v.task_id = j.task_id
+                   where j.validator = $2 and (j.task_id = $1 or v.file_id = $3)
+               ) as "works!"
+        "#,
+        file.task_id as Option<TaskId>,
+        &neuron.0[..],
+        file.file_id as FileId,
+        judges,
+        file.hotkey.map(|hotkey| hotkey.0.to_vec()),
+    )
+    .fetch_one(db)
+    .await
+}
+
+/// A row of `files`.
+struct Row {
+    file_id: FileId,
+    organization_id: OrganizationId,
+    task_id: Option<TaskId>,
+    hotkey: Option<Vec<u8>>,
+    kind: FileKind,
+    file_name: String,
+    media_type: String,
+    size: i64,
+    sha256: Vec<u8>,
+    object_key: String,
+    created_at: DateTime<Utc>,
+}
+
+impl TryFrom<Row> for File {
+    type Error = sqlx::Error;
+
+    fn try_from(row: Row) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            file_id: row.file_id,
             organization_id: row.organization_id,
             task_id: row.task_id,
             hotkey: row
                 .hotkey
                 .map(|hotkey| super::bytes("hotkey", hotkey).map(Hotkey))
                 .transpose()?,
+            kind: row.kind,
             file_name: row.file_name,
             media_type: row.media_type,
             size: row.size,
@@ -119,8 +233,22 @@ pub(crate) async fn find(db: impl PgExecutor<'_>, id: FileId) -> Result<Option<F
             object_key: row.object_key,
             created_at: row.created_at,
         })
-    })
-    .transpose()
+    }
+}
+
+pub(crate) async fn find(db: impl PgExecutor<'_>, id: FileId) -> Result<Option<File>, sqlx::Error> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"
+        select file_id as "file_id: FileId", organization_id as "organization_id: OrganizationId",
+               task_id as "task_id: TaskId", hotkey, kind, file_name, media_type, size, sha256, object_key, created_at
+        from files where file_id = $1
+        "#,
+        id as FileId,
+    )
+    .fetch_optional(db)
+    .await?;
+    row.map(TryInto::try_into).transpose()
 }
 
 /// The input of a task: a text or a file.
@@ -165,33 +293,44 @@ pub(crate) struct InputColumns {
     pub(crate) sha256: Option<Vec<u8>>,
 }
 
-impl TryFrom<InputColumns> for Input {
-    type Error = sqlx::Error;
-
-    fn try_from(columns: InputColumns) -> Result<Self, sqlx::Error> {
-        let InputColumns {
-            text,
+impl InputColumns {
+    /// The file, if there is one.
+    pub(crate) fn file(self) -> Result<Option<Reference>, sqlx::Error> {
+        let Self {
+            file_id: Some(file_id),
+            file_name: Some(file_name),
+            media_type: Some(media_type),
+            size: Some(size),
+            sha256: Some(sha256),
+            ..
+        } = self
+        else {
+            return Ok(None);
+        };
+        let sha256 = super::bytes("sha256", sha256)?;
+        Ok(Some(Reference {
             file_id,
             file_name,
             media_type,
             size,
             sha256,
-        } = columns;
-        if let Some(text) = text {
-            return Ok(Self::Text(text));
-        }
-        let missing = || sqlx::Error::ColumnNotFound("a task without an input".into());
-        Ok(Self::File(Reference {
-            file_id: file_id.ok_or_else(missing)?,
-            file_name: file_name.ok_or_else(missing)?,
-            media_type: media_type.ok_or_else(missing)?,
-            size: size.ok_or_else(missing)?,
-            sha256: super::bytes("sha256", sha256.ok_or_else(missing)?)?,
         }))
     }
 }
 
-/// The input of a task.
+impl TryFrom<InputColumns> for Input {
+    type Error = sqlx::Error;
+
+    fn try_from(mut columns: InputColumns) -> Result<Self, sqlx::Error> {
+        if let Some(text) = columns.text.take() {
+            return Ok(Self::Text(text));
+        }
+        let missing = || sqlx::Error::ColumnNotFound("a task without an input".into());
+        Ok(Self::File(columns.file()?.ok_or_else(missing)?))
+    }
+}
+
+/// The input of a task; none when its owner has deleted the file.
 pub(crate) async fn input(db: impl PgExecutor<'_>, task: TaskId) -> Result<Option<Input>, sqlx::Error> {
     let row = sqlx::query_as!(
         InputColumns,
@@ -207,5 +346,7 @@ pub(crate) async fn input(db: impl PgExecutor<'_>, task: TaskId) -> Result<Optio
     )
     .fetch_optional(db)
     .await?;
-    row.map(TryInto::try_into).transpose()
+    row.filter(|row| row.text.is_some() || row.file_id.is_some())
+        .map(TryInto::try_into)
+        .transpose()
 }

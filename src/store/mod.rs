@@ -24,10 +24,12 @@ pub mod records;
 pub mod security_events;
 pub mod sessions;
 pub mod settlements;
+pub mod storage;
 pub mod submissions;
 pub mod tasks;
 pub mod users;
 pub mod validators;
+pub mod voices;
 pub mod wake;
 pub mod wallets;
 

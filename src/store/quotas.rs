@@ -1,4 +1,4 @@
-//! Tables `organization_open`, `organization_days` and `organization_quotas`. What is accepted is added by the statement
+//! Tables `organization_open`, `organization_days` and `organization_quotas`, with what `organization_storage` says. What is accepted is added by the statement
 //! that stores it (`submissions::insert_tasks`), where constraints keep the quotas.
 use chrono::NaiveDate;
 use sqlx::{PgConnection, PgExecutor};
@@ -7,11 +7,12 @@ use uuid::Uuid;
 use crate::domain::{OrganizationId, quotas::Amounts};
 
 /// The constraints that are violated when a quota is exceeded.
-pub(crate) const CONSTRAINTS: [&str; 4] = [
+pub(crate) const CONSTRAINTS: [&str; 5] = [
     "open_tasks_within_quota",
     "tasks_within_quota",
     "characters_within_quota",
     "audio_within_quota",
+    "bytes_within_quota",
 ];
 
 /// Where an organisation stands.
@@ -53,6 +54,17 @@ pub(crate) async fn lock(
     )
     .execute(&mut *db)
     .await?;
+    sqlx::query!(
+        r#"
+        insert into organization_storage (organization_id, bytes, byte_limit)
+        select *, 0, $2 from unnest($1::uuid[]) order by 1
+        on conflict (organization_id) do update set bytes = organization_storage.bytes, byte_limit = $2
+        "#,
+        organizations,
+        i64::MAX,
+    )
+    .execute(&mut *db)
+    .await?;
     // A statement of its own: it sees what those committed who had the locks before.
     sqlx::query!(
         r#"
@@ -82,10 +94,12 @@ pub(crate) async fn read(
                coalesce(d.characters, 0) as "characters!", coalesce(d.audio_millis, 0) as "audio_millis!",
                coalesce(q.concurrent_tasks, $2) as "most_open!", coalesce(q.daily_tasks, $3) as "most_tasks!",
                coalesce(q.daily_characters, $4) as "most_characters!",
-               coalesce(q.daily_audio_seconds * 1000, $5) as "most_audio!"
+               coalesce(q.daily_audio_seconds * 1000, $5) as "most_audio!",
+               coalesce(s.bytes, 0) as "bytes!", coalesce(q.stored_bytes, $6) as "most_bytes!"
         from unnest($1::uuid[]) o
         left join organization_open u on u.organization_id = o
         left join organization_days d on d.organization_id = o and d.day = (now() at time zone 'utc')::date
+        left join organization_storage s on s.organization_id = o
         left join organization_quotas q on q.organization_id = o
         "#,
         organizations,
@@ -93,6 +107,7 @@ pub(crate) async fn read(
         usual.daily_tasks,
         usual.daily_characters,
         usual.daily_audio_millis,
+        usual.stored_bytes,
     )
     .fetch_all(db)
     .await?;
@@ -105,12 +120,14 @@ pub(crate) async fn read(
                 daily_tasks: row.tasks,
                 daily_characters: row.characters,
                 daily_audio_millis: row.audio_millis,
+                stored_bytes: row.bytes,
             },
             limits: Amounts {
                 concurrent_tasks: row.most_open,
                 daily_tasks: row.most_tasks,
                 daily_characters: row.most_characters,
                 daily_audio_millis: row.most_audio,
+                stored_bytes: row.most_bytes,
             },
         })
         .collect())
@@ -166,6 +183,7 @@ pub struct Override {
     pub daily_tasks: Option<i64>,
     pub daily_characters: Option<i64>,
     pub daily_audio_seconds: Option<i64>,
+    pub stored_bytes: Option<i64>,
 }
 
 pub(crate) async fn set(
@@ -176,17 +194,19 @@ pub(crate) async fn set(
     sqlx::query!(
         r#"
         insert into organization_quotas (organization_id, concurrent_tasks, daily_tasks, daily_characters,
-                                         daily_audio_seconds)
-        values ($1, $2, $3, $4, $5)
+                                         daily_audio_seconds, stored_bytes)
+        values ($1, $2, $3, $4, $5, $6)
         on conflict (organization_id) do update
         set concurrent_tasks = excluded.concurrent_tasks, daily_tasks = excluded.daily_tasks,
-            daily_characters = excluded.daily_characters, daily_audio_seconds = excluded.daily_audio_seconds
+            daily_characters = excluded.daily_characters, daily_audio_seconds = excluded.daily_audio_seconds,
+            stored_bytes = excluded.stored_bytes
         "#,
         organization as OrganizationId,
         quotas.concurrent_tasks,
         quotas.daily_tasks,
         quotas.daily_characters,
         quotas.daily_audio_seconds,
+        quotas.stored_bytes,
     )
     .execute(db)
     .await?;

@@ -33,6 +33,8 @@ pub struct NewTask {
     pub request_digest: [u8; 32],
     pub client_entropy: Vec<u8>,
     pub voice_name: Option<String>,
+    /// The sample of the voice, when it has one.
+    pub voice_file: Option<FileId>,
     /// The input, when it is a text.
     pub text: Option<String>,
     /// The input, when it is a file.
@@ -59,10 +61,16 @@ impl NewTask {
             .unwrap_or(0)
     }
 
+    /// Whether it is stored with its rows alone, without a file or a sample.
+    pub fn is_text_alone(&self) -> bool {
+        self.file.is_none() && self.voice_file.is_none()
+    }
+
     /// What it uses of quotas.
     pub fn amounts(&self) -> Amounts {
         let characters = if self.text.is_some() { self.input_size } else { 0 };
-        Amounts::of_task(characters, self.audio_millis)
+        let stored = self.file.as_ref().map_or(0, |file| file.size);
+        Amounts::of_task(characters, self.audio_millis, stored)
     }
 
     /// What its miners must be able to do.
@@ -367,46 +375,6 @@ pub(crate) async fn delete_keys(db: impl PgExecutor<'_>, tasks: &[Uuid]) -> Resu
     sqlx::query!("delete from idempotency_keys where task_id = any($1)", tasks)
         .execute(db)
         .await?;
-    Ok(())
-}
-
-/// Stores the files of tasks that have one.
-pub(crate) async fn insert_files(db: &mut PgConnection, tasks: &[&NewTask]) -> Result<(), sqlx::Error> {
-    let with: Vec<(&NewTask, &InputFile)> = tasks
-        .iter()
-        .filter_map(|task| task.file.as_ref().map(|file| (*task, file)))
-        .collect();
-    if with.is_empty() {
-        return Ok(());
-    }
-    let ids: Vec<Uuid> = with.iter().map(|(_, file)| file.file_id.into()).collect();
-    let organizations: Vec<Uuid> = with.iter().map(|(task, _)| task.organization_id.into()).collect();
-    let tasks: Vec<Uuid> = with.iter().map(|(task, _)| task.task_id.into()).collect();
-    let names: Vec<String> = with.iter().map(|(_, file)| file.file_name.clone()).collect();
-    let types: Vec<String> = with.iter().map(|(_, file)| file.media_type.clone()).collect();
-    let sizes: Vec<i64> = with
-        .iter()
-        .map(|(_, file)| i64::try_from(file.size).unwrap_or(i64::MAX))
-        .collect();
-    let digests: Vec<Vec<u8>> = with.iter().map(|(_, file)| file.sha256.to_vec()).collect();
-    let keys: Vec<String> = with.iter().map(|(_, file)| file.object_key.clone()).collect();
-    sqlx::query!(
-        r#"
-        insert into files (file_id, organization_id, task_id, file_name, media_type, size, sha256, object_key)
-        select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::bigint[], $7::bytea[],
-                             $8::text[])
-        "#,
-        &ids,
-        &organizations,
-        &tasks,
-        &names,
-        &types,
-        &sizes,
-        &digests,
-        &keys,
-    )
-    .execute(db)
-    .await?;
     Ok(())
 }
 

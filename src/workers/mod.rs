@@ -16,8 +16,8 @@ use crate::{
     app::{App, Inboxes},
     error::{Causes, Error, Result},
     services::{
-        accepting, answering, evaluating, health, hub::Topic, keys, life, limiting, line::Line, mailing,
-        nonces, roster, sessions, settling, snapshots, submitting, sweeping, waiting, wallets,
+        accepting, answering, clearing, evaluating, health, hub::Topic, keys, life, limiting, line::Line,
+        mailing, nonces, roster, sessions, settling, snapshots, submitting, sweeping, waiting, wallets,
     },
 };
 
@@ -118,6 +118,7 @@ pub fn start(app: &App, tracker: &TaskTracker, stop: &CancellationToken) {
     every("measure-clock", Duration::from_secs(10), None, Work::MeasureClock);
     every("forget", Duration::from_secs(60), None, Work::Forget);
     every("count", Duration::from_secs(5), None, Work::Count);
+    every("clear-storage", Duration::from_secs(5), None, Work::ClearStorage);
     every("note-life", life::BEAT, None, Work::NoteLife);
 }
 
@@ -132,6 +133,7 @@ enum Work {
     MeasureClock,
     Forget,
     Count,
+    ClearStorage,
     NoteLife,
 }
 
@@ -164,6 +166,7 @@ impl Work {
                 submitting::forget_keys(app).await
             }
             Self::Count => health::count(app).await,
+            Self::ClearStorage => clearing::clear(app).await,
             Self::NoteLife => life::beat(app).await,
         }
     }

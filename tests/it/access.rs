@@ -47,6 +47,7 @@ fn operations() -> Vec<Operation> {
 fn filled(path: &str) -> String {
     let mut parts = path.split('/').map(|part| match part {
         "{uid}" | "{block}" => "0",
+        "{file_type}" => "audio",
         _ if part.starts_with('{') => "0192f0c1-2a3b-7c4d-8e5f-000000000001",
         _ => part,
     });
@@ -161,7 +162,13 @@ async fn belongings(world: &World, owner: &Person, other: &Person) -> BTreeMap<&
         .post("/api/v1/auth/api-keys", &json!({ "name": "a key" }))
         .await
         .ok();
-    let file: uuid::Uuid = sqlx::query_scalar("select file_id from files limit 1")
+    let voice = crate::harness::Multipart::new()
+        .file("audio_file", "a.wav", &samples::wav(1000))
+        .field("voice_name", "bob");
+    Reply::to(voice.put(owner.request(Method::POST, "/api/v1/voices")))
+        .await
+        .ok();
+    let file: uuid::Uuid = sqlx::query_scalar("select file_id from files where kind = 'audio'")
         .fetch_one(&world.db)
         .await
         .unwrap();
@@ -182,6 +189,7 @@ async fn belongings(world: &World, owner: &Person, other: &Person) -> BTreeMap<&
         ("key_id", text(&key["api_key_id"])),
         ("session_id", text(&sessions["sessions"][0]["session_id"])),
         ("user_id", other.id.clone()),
+        ("voice_name", "bob".to_owned()),
     ]
     .into()
 }
@@ -205,8 +213,8 @@ async fn what_belongs_to_others_is_not_found() {
             continue;
         };
         let name = rest.split('}').next().unwrap();
-        // Places and blocks belong to nobody.
-        if ["uid", "block"].contains(&name) {
+        // Places, blocks and types belong to nobody.
+        if ["uid", "block", "file_type"].contains(&name) {
             continue;
         }
         let id = belongings

@@ -54,12 +54,16 @@ const KEYED: &[(&str, &str)] = &[
     ("post", "/api/v1/miner/text-translation/upload-result"),
     ("post", "/api/v1/miner/video-transcription/upload-result"),
 ];
-/// For users, or for whoever has a link.
-const LINKED: &str = "/api/v1/files/{file_id}/download";
+/// For users, for neurons that work with a file, or for whoever has a link.
+const LINKED: &[(&str, &str)] = &[
+    ("get", "/api/v1/files/{file_id}"),
+    ("get", "/api/v1/files/{file_id}/download"),
+    ("get", "/api/v1/tts/audio/{file_id}"),
+];
 /// All of them together with those for users: a new operation has to be thought about here.
-const OPERATIONS: usize = 86;
+const OPERATIONS: usize = 96;
 
-const LISTS: [&[(&str, &str)]; 6] = [PUBLIC, LOGINS, ENROLMENT, SIGNED_ALWAYS, SIGNED, KEYED];
+const LISTS: [&[(&str, &str)]; 7] = [PUBLIC, LOGINS, ENROLMENT, SIGNED_ALWAYS, SIGNED, KEYED, LINKED];
 
 fn operations() -> Vec<(String, String)> {
     let description = serde_json::to_value(violet::http::openapi()).unwrap();
@@ -83,6 +87,8 @@ fn filled(path: &str) -> String {
         .replace("{user_id}", "0192f0c1-2a3b-7c4d-8e5f-000000000005")
         .replace("{key_id}", "0192f0c1-2a3b-7c4d-8e5f-000000000006")
         .replace("{identity_id}", "0192f0c1-2a3b-7c4d-8e5f-000000000007")
+        .replace("{file_type}", "audio")
+        .replace("{voice_name}", "english_alice")
         .replace("{uid}", "0")
         .replace("{block}", "0");
     assert!(
@@ -134,8 +140,8 @@ async fn no_operation_answers_a_stranger() {
             &[&["neuron_key"]]
         } else if is_in(ENROLMENT, operation) {
             &[&[], &["neuron_key"]]
-        } else if operation.1 == LINKED {
-            &[&["api_key"], &[]]
+        } else if is_in(LINKED, operation) {
+            &[&["api_key"], &["btauth"], &["neuron_key"], &[]]
         } else {
             &[&["api_key"]]
         };
@@ -185,7 +191,7 @@ async fn no_operation_answers_a_stranger() {
         {
             let reply = Reply::to(request().header("X-API-Key", &user.key)).await;
             reply.problem(401, "/problems/unauthenticated");
-        } else {
+        } else if !is_in(LINKED, operation) {
             let body = if operation.0 == "get" {
                 Vec::new()
             } else {

@@ -4,7 +4,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use chrono::TimeDelta;
 use reqwest::header::HeaderMap;
 use serde_json::json;
-use violet::{config::Config, domain::rates, server::Server};
+use violet::{
+    config::Config,
+    domain::rates,
+    server::Server,
+    services::downloads::{self, Link},
+};
 
 use crate::harness::{Reply, User, World, eventually};
 
@@ -226,11 +231,10 @@ async fn spoken(world: &World, user: &User) -> String {
         .await
         .ok();
     let id = file["file_id"].as_str().unwrap().parse().unwrap();
-    format!(
-        "{}{}",
-        world.server.url(),
-        violet::services::files::link(&world.server.app, id)
-    )
+    match downloads::link(&world.server.app, id) {
+        Link::Path(path, _) => format!("{}{path}", world.server.url()),
+        Link::Public(url) => url,
+    }
 }
 
 #[tokio::test]

@@ -37,4 +37,5 @@ mod schemes;
 mod signatures;
 mod snapshots;
 mod types;
+mod voices;
 mod waiting;

@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, fmt::Debug};
 use sqlx::{AssertSqlSafe, Connection, Encode, PgConnection, Postgres, Type, postgres::PgConnectOptions};
 use violet::{
     domain::{
-        Priority, TaskState, TaskType, access::OrganizationRole, enrolment::NeuronKind, neurons::Kind,
-        records::RecordKind, task::Reason,
+        Priority, TaskState, TaskType, access::OrganizationRole, enrolment::NeuronKind, media::FileKind,
+        neurons::Kind, records::RecordKind, task::Reason,
     },
     store::{accounts::Role, assignments::Outcome, mails::Purpose},
 };
@@ -168,6 +168,7 @@ async fn labels_of_enums_equal_the_rust_variants() {
     let db = &mut fresh.db;
     let rust = [
         ("assignment_outcome", labels(db, &outcomes).await),
+        ("file_kind", labels(db, FileKind::ALL).await),
         ("mail_purpose", labels(db, &purposes).await),
         ("neuron_change", labels(db, Kind::ALL).await),
         ("neuron_kind", labels(db, NeuronKind::ALL).await),
@@ -198,6 +199,9 @@ async fn labels_of_enums_equal_the_rust_variants() {
     let of = |wanted: &str| &schema.iter().find(|(name, _)| name == wanted).unwrap().1;
     for task_type in TaskType::ALL {
         assert!(of("task_type").contains(&task_type.name().to_owned()));
+    }
+    for kind in FileKind::ALL {
+        assert!(of("file_kind").contains(&kind.name().to_owned()));
     }
     for kind in Kind::ALL {
         assert!(of("neuron_change").contains(&kind.name().to_owned()));
@@ -232,13 +236,14 @@ async fn every_foreign_key_has_an_index() {
 }
 
 /// What happened to tasks, kept: partitioned by the time in the task's id.
-const HISTORY: [&str; 8] = [
+const HISTORY: [&str; 9] = [
     "assignment_ends",
     "evaluations",
     "files",
     "miner_consensus",
     "miner_responses",
     "task_ends",
+    "task_voices",
     "tasks",
     "text_content",
 ];

@@ -46,6 +46,7 @@ impl Walk {
             (tasks.document_bytes, tasks.answer_file_bytes) = (LIMIT, LIMIT);
             config.tasks.answer_files = 1;
             config.identity.signed_body_bytes = SIGNED_LIMIT;
+            config.storage.voice_bytes = LIMIT;
             config.keys.most = 1;
             config.mail.log_links = true;
         })
@@ -83,7 +84,7 @@ impl Walk {
         target: &str,
         body: Vec<u8>,
     ) -> Reply {
-        if operation.asks_for("btauth") {
+        if operation.asks_for("btauth") && !operation.asks_for("api_key") {
             let neuron = if operation.path.starts_with("/api/v1/validator") {
                 self.validator.at(server)
             } else {
@@ -174,7 +175,13 @@ async fn ask_wrongly(walk: &mut Walk, operation: &Operation) {
         walk.see(operation, &reply);
     }
     for name in operation.parameters("path") {
-        for wrong in ["x", "%FF"] {
+        // Names are whatever they are.
+        let wrong = if name == "voice_name" {
+            &["%FF"][..]
+        } else {
+            &["x", "%FF"]
+        };
+        for wrong in wrong {
             let target = operation.path.replace(&format!("{{{name}}}"), wrong);
             let reply = walk.see_answer(operation, &target, "").await;
             assert_parameter(&reply, name);
@@ -235,6 +242,9 @@ async fn send_wrongly(walk: &mut Walk, operation: &Operation) {
         ];
         for reply in &replies {
             walk.see(operation, reply);
+        }
+        if !operation.parameters("header").contains(&"Idempotency-Key") {
+            return;
         }
         let mut fields = languages_of("es");
         walk.submit(operation, &fields, &operation.path).await.ok();

@@ -47,8 +47,8 @@ pub(super) async fn exceed(walk: &mut Walk, operations: &[Operation]) {
     }
     strict.stop().await;
 
-    let nothing = "insert into organization_quotas (organization_id, concurrent_tasks)
-        select organization_id, 0 from organizations";
+    let nothing = "insert into organization_quotas (organization_id, concurrent_tasks, stored_bytes)
+        select organization_id, 0, 0 from organizations";
     walk.world.sql(nothing).await;
     let limited = |operation: &&Operation| {
         let named = operation.named();

@@ -10,6 +10,7 @@ mod operation;
 mod problems;
 mod reading;
 mod refusals;
+mod refusals_of_files;
 mod refusals_of_people;
 mod system;
 mod unread;

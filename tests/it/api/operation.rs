@@ -82,6 +82,11 @@ impl Operation {
             "/api/v1/transcription" => Some("audio_file"),
             "/api/v1/document-translation" => Some("document_file"),
             "/api/v1/video-transcription" => Some("video_file"),
+            "/api/v1/voices" | "/api/v1/voices/{voice_name}"
+                if self.method != "GET" && self.method != "DELETE" =>
+            {
+                Some("audio_file")
+            }
             _ => None,
         }
     }
@@ -116,6 +121,8 @@ impl Operation {
             .replace("{key_id}", UNKNOWN)
             .replace("{session_id}", UNKNOWN)
             .replace("{user_id}", UNKNOWN)
+            .replace("{file_type}", "audio")
+            .replace("{voice_name}", "nobody")
             .replace("{uid}", "0")
             .replace("{block}", "4000000000");
         assert!(!target.contains('{'), "{target} has an unknown parameter");

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use serde_json::json;
 use violet::server::Server;
 
-use crate::harness::{Neuron, Reply, SERVER, User, World, eventually, keypair, translation};
+use crate::harness::{
+    Multipart, Neuron, Reply, SERVER, User, World, eventually, keypair, samples, translation,
+};
 
 /// The kinds that the code names.
 fn named() -> BTreeSet<String> {
@@ -56,10 +58,21 @@ async fn too_many(world: &World, user: &User) -> [Reply; 2] {
     [requests, tasks]
 }
 
+/// The download of a file under a condition.
+async fn part_of_a_file(world: &World, user: &User, name: &str, value: &str) -> Reply {
+    let form = Multipart::new().file("audio_file", "a.wav", &samples::wav(1000));
+    let accepted = Reply::to(form.put(user.post("/api/v1/transcription"))).await.ok();
+    let file = accepted["file_id"].as_str().unwrap();
+    let url = format!("{}/api/v1/files/{file}/download", world.server.url());
+    let request = world.http.get(url).header("X-API-Key", &user.key);
+    Reply::to(request.header(name, value)).await
+}
+
 #[tokio::test]
 async fn every_kind_of_problem_is_answered_to_somebody() {
     let world = World::start().await;
     world.miners(1).await;
+    world.versatile(2).await;
     let user = world.user().await;
     let url = world.server.url();
     let mut seen = BTreeSet::new();
@@ -128,6 +141,21 @@ async fn every_kind_of_problem_is_answered_to_somebody() {
     assert_eq!(wrong_method.body["detail"], "send GET or HEAD here");
     let nowhere = Reply::to(world.http.get(format!("{url}/docs/nothing"))).await;
     see(&nowhere, 404, "/problems/no-such-route");
+
+    for (reply, status, kind) in [
+        (
+            part_of_a_file(&world, &user, "range", "bytes=1000000-").await,
+            416,
+            "/problems/range-not-satisfiable",
+        ),
+        (
+            part_of_a_file(&world, &user, "if-match", "\"another\"").await,
+            412,
+            "/problems/precondition-failed",
+        ),
+    ] {
+        see(&reply, status, kind);
+    }
 
     see(&out_of_time(&world, &user).await, 504, "/problems/timeout");
 

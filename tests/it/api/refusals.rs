@@ -127,6 +127,9 @@ pub(super) async fn refuse(walk: &mut Walk, operation: &Operation) {
                 .await;
             assert_parameter(&reply, "task_id");
         }
+        path if path.contains("/voices") || path.contains("{file_id}") => {
+            super::refusals_of_files::refuse(walk, operation).await;
+        }
         _ => super::refusals_of_people::refuse(walk, operation, &target).await,
     }
 }

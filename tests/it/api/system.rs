@@ -15,7 +15,7 @@ async fn health_readiness_and_the_subnet_are_public() {
     assert_eq!(get("/health").await.ok()["status"], "healthy");
     assert_eq!(
         get("/ready").await.ok(),
-        json!({ "ready": true, "database": "ok", "clock": "ok", "snapshot": "ok" })
+        json!({ "ready": true, "database": "ok", "clock": "ok", "snapshot": "ok", "storage": "ok" })
     );
     let network = get("/api/v1/network").await.ok();
     assert_eq!(network["netuid"], 1);

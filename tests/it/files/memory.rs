@@ -30,12 +30,18 @@ fn peak(server: &Child) -> u64 {
 }
 
 /// The program itself, on the database and chain of a test.
-fn start(world: &World, folder: &std::path::Path, port: u16) -> Child {
+pub(super) fn start(
+    world: &World,
+    folder: &std::path::Path,
+    port: u16,
+    storage: &str,
+    variables: &[(&str, String)],
+) -> Child {
     let config = world.config();
     let file = folder.join("violet.toml");
     let settings = format!(
-        "[server]\nport = {port}\n[database]\nurl = {:?}\n[chain]\nendpoints = {:?}\n[storage]\nurl = {:?}\n",
-        config.database.url, config.chain.endpoints, config.storage.url
+        "[server]\nport = {port}\n[database]\nurl = {:?}\n[chain]\nendpoints = {:?}\n[storage]\nurl = {storage:?}\n",
+        config.database.url, config.chain.endpoints
     );
     fs::write(&file, settings).unwrap();
     Command::new(env!("CARGO_BIN_EXE_violet"))
@@ -45,10 +51,40 @@ fn start(world: &World, folder: &std::path::Path, port: u16) -> Child {
         .arg(folder)
         .env_remove("DATABASE_URL")
         .env("LOG_LEVEL", "error")
+        .envs(variables.iter().map(|(name, value)| (*name, value)))
         .stdin(Stdio::null())
         .kill_on_drop(true)
         .spawn()
         .unwrap()
+}
+
+/// A folder with a wallet.
+pub(super) async fn wallet() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let made = Command::new(env!("CARGO_BIN_EXE_violet"))
+        .args(["wallet", "create", "--wallet.path"])
+        .arg(folder.path())
+        .stdout(Stdio::null())
+        .status()
+        .await
+        .unwrap();
+    assert!(made.success());
+    folder
+}
+
+/// A port that nobody listens on.
+pub(super) fn free_port() -> u16 {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    free.local_addr().unwrap().port()
+}
+
+/// The same user at the server on this port, once that answers.
+pub(super) async fn answering(user: &User, port: u16) -> User {
+    eventually("the server answers", || async {
+        tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok()
+    })
+    .await;
+    user.at_url(format!("http://127.0.0.1:{port}"))
 }
 
 /// Sends a long recording, made on the way, in a language that nobody serves.
@@ -138,24 +174,10 @@ fn endless() -> Vec<(&'static str, Vec<u8>)> {
 async fn a_large_or_a_hostile_body_does_not_go_through_memory() {
     let world = World::start().await;
     let user = world.user().await;
-    let folder = tempfile::tempdir().unwrap();
-    let made = Command::new(env!("CARGO_BIN_EXE_violet"))
-        .args(["wallet", "create", "--wallet.path"])
-        .arg(folder.path())
-        .stdout(Stdio::null())
-        .status()
-        .await
-        .unwrap();
-    assert!(made.success());
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = free.local_addr().unwrap().port();
-    drop(free);
-    let mut server = start(&world, folder.path(), port);
-    let user = user.at_url(format!("http://127.0.0.1:{port}"));
-    eventually("the server answers", || async {
-        tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok()
-    })
-    .await;
+    let folder = wallet().await;
+    let port = free_port();
+    let mut server = start(&world, folder.path(), port, &world.config().storage.url, &[]);
+    let user = answering(&user, port).await;
     // The first takes what every upload takes.
     send(&user, 1).await.problem(422, "/problems/no-engine");
     let before = peak(&server);

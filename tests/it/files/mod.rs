@@ -1,8 +1,13 @@
 //! Files: what is taken and refused, who may fetch them, and that nothing stays of what came to nothing.
 mod answers;
 mod broken;
+mod buckets;
+mod clearing;
 mod downloads;
+mod managing;
 mod memory;
+mod ranges;
+mod room;
 mod uploads;
 
 use std::time::Duration;

@@ -1,5 +1,6 @@
 //! What every test stands on: a database of its own, a chain, a server, users and neurons. All real, spoken to over
 //! HTTP; SQL is used to move deadlines back and to look at what no route shows.
+mod bucket;
 mod database;
 mod enrolment;
 mod http;
@@ -11,6 +12,7 @@ mod user;
 mod way;
 mod world;
 
+pub(crate) use bucket::Bucket;
 pub(crate) use database::Database;
 pub(crate) use enrolment::Keyed;
 pub(crate) use http::{Multipart, Reply};

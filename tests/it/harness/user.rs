@@ -67,6 +67,12 @@ impl User {
             .header("X-API-Key", &self.key)
     }
 
+    pub(crate) fn put(&self, target: &str) -> RequestBuilder {
+        self.http
+            .put(format!("{}{target}", self.url))
+            .header("X-API-Key", &self.key)
+    }
+
     pub(crate) async fn get(&self, target: &str) -> Reply {
         Reply::to(
             self.http

@@ -1,5 +1,8 @@
 //! Database, chain and server of one test.
-use std::time::{Duration, Instant};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
 use violet::{config::Config, server::Server};
@@ -246,6 +249,15 @@ impl World {
 
     /// The names of the files in storage; one that is still written has a `#` in its name.
     pub(crate) fn objects(&self) -> Vec<String> {
+        let names = self.object_paths().into_iter().filter_map(|path| {
+            let name = path.file_name()?.to_string_lossy();
+            Some(name.into_owned())
+        });
+        names.collect()
+    }
+
+    /// Where they are.
+    pub(crate) fn object_paths(&self) -> Vec<PathBuf> {
         let mut found = Vec::new();
         let mut folders = vec![self.files.path().to_owned()];
         while let Some(folder) = folders.pop() {
@@ -254,7 +266,7 @@ impl World {
                 if entry.path().is_dir() {
                     folders.push(entry.path());
                 } else {
-                    found.push(entry.file_name().to_string_lossy().into_owned());
+                    found.push(entry.path());
                 }
             }
         }
