@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, ops::Range, path::Path, sync::Arc, time::Durati
 use bytes::{Bytes, BytesMut};
 use chrono::{DateTime, Utc};
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream::BoxStream};
+use moka::future::Cache;
 use object_store::{
     ClientOptions, GetOptions, ObjectStore, ObjectStoreExt as _, ObjectStoreScheme, RetryConfig,
     WriteMultipart, aws::AmazonS3Builder, azure::MicrosoftAzureBuilder, gcp::GoogleCloudStorageBuilder,
@@ -21,6 +22,13 @@ const REMOTE_PART: usize = 5 * 1024 * 1024;
 const SILENCE: Duration = Duration::from_secs(30);
 /// How long a request is tried again.
 const RETRIES: Duration = Duration::from_secs(20);
+
+/// What a probe writes and removes.
+const PROBE: &str = "probe";
+/// A probe's outcome is remembered for this long.
+const PROBE_PERIOD: Duration = Duration::from_secs(5);
+/// A probe that takes longer has failed: whoever asks whether the server is ready does not wait long.
+const PROBE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What may go wrong with object storage.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +50,12 @@ pub struct Blobs {
     part: usize,
     /// Whether it lists objects in the order of their keys.
     sorted: bool,
+    /// Whether the last probe went well.
+    probed: Cache<(), bool>,
+}
+
+fn not_probed() -> Cache<(), bool> {
+    Cache::builder().time_to_live(PROBE_PERIOD).build()
 }
 
 impl Blobs {
@@ -76,6 +90,7 @@ impl Blobs {
             kind: "local",
             part: LOCAL_PART,
             sorted: false,
+            probed: not_probed(),
         })
     }
 
@@ -133,7 +148,30 @@ impl Blobs {
             kind,
             part: REMOTE_PART,
             sorted: true,
+            probed: not_probed(),
         })
+    }
+
+    /// Whether an object could be written and removed a moment ago.
+    pub async fn works(&self) -> bool {
+        let probe = async {
+            match tokio::time::timeout(PROBE_PATIENCE, self.probe()).await {
+                Ok(Ok(())) => true,
+                Ok(Err(error)) => {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "files cannot be stored");
+                    false
+                }
+                Err(_) => false,
+            }
+        };
+        self.probed.get_with((), probe).await
+    }
+
+    async fn probe(&self) -> Result<(), BlobError> {
+        self.store
+            .put(&Key::from(PROBE), Bytes::from_static(b"probe").into())
+            .await?;
+        self.remove(PROBE).await
     }
 
     /// Begins to write an object; nothing of it is visible until it is finished.
@@ -209,17 +247,6 @@ impl Blobs {
             }
         }
         Ok(first.into_iter().collect())
-    }
-
-    /// Asks the storage for something that is not there.
-    ///
-    /// # Errors
-    /// When it does not answer, or not to us.
-    pub async fn check(&self) -> Result<(), BlobError> {
-        match self.store.head(&Key::from("files/is-it-there")).await {
-            Ok(_) | Err(object_store::Error::NotFound { .. }) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
     }
 
     /// What it is: `local`, `s3`, `gcs` or `azure`.

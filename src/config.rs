@@ -13,7 +13,7 @@ use violet_chain::{BlockHash, auth::Scheme};
 use crate::{
     domain::{TaskType, quotas::Quotas, rates::Limits, routing::Rule},
     issuers::Issuers,
-    settings::{Accounts, Mail, Networks, R2, Storage},
+    settings::{self, Accounts, Mail, Networks, R2, Storage},
 };
 
 pub(crate) const DEFAULTS: &str = include_str!("../config/default.toml");
@@ -289,9 +289,7 @@ impl Config {
             let text = format!("server.longest_wait_seconds is above {LONGEST_WAIT}");
             return Err(ConfigError::Invalid(text));
         }
-        if config.server.connections == 0 {
-            return Err(ConfigError::Invalid("server.connections is 0".into()));
-        }
+        settings::check_counts(&config)?;
         let connections = config.database.connections;
         if connections < LEAST_CONNECTIONS {
             return Err(ConfigError::Invalid(format!(
@@ -311,9 +309,6 @@ impl Config {
             return Err(ConfigError::Invalid(
                 "accounts.require_verified_email is set, but mail.smtp_url is empty".into(),
             ));
-        }
-        if config.chain.silence_seconds == 0 {
-            return Err(ConfigError::Invalid("chain.silence_seconds is 0".into()));
         }
         config.identity.validate()?;
         Ok(config)

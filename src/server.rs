@@ -3,6 +3,8 @@ use std::{net::SocketAddr, time::Duration};
 
 use sqlx::{
     Connection as _, PgConnection,
+    error::DatabaseError,
+    migrate::MigrateError,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use tokio::net::TcpListener;
@@ -21,6 +23,8 @@ use crate::{
 
 /// Connections of the group writers: submissions, answers, evaluations and nonces have one each.
 const WRITERS: u32 = 4;
+/// `insufficient_privilege` of PostgreSQL.
+const NO_PRIVILEGE: &str = "42501";
 /// How long a request waits for a connection to the database.
 const CONNECTION_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -49,17 +53,40 @@ pub enum StartError {
         source: sqlx::Error,
     },
     /// The schema is of another version, or cannot be brought up to date.
-    #[error("the database's schema cannot be brought up to date")]
-    Migrate(#[from] sqlx::migrate::MigrateError),
+    #[error("the database's schema cannot be brought up to date: {}", remedy(.0))]
+    Migrate(#[from] MigrateError),
     /// There is nowhere to keep files.
     #[error("files cannot be kept")]
     Blobs(#[from] BlobError),
     /// The server's key cannot do what it is for.
-    #[error("the server's hotkey must be sr25519")]
+    #[error(
+        "the server's hotkey must be sr25519: make one with `violet wallet create`, or choose another with --wallet.name \
+         and --wallet.hotkey"
+    )]
     Key(#[from] KeyError),
     /// Something that was to be recorded first.
     #[error("the first records cannot be made")]
     First(#[from] crate::error::Error),
+}
+
+/// What to do about a schema.
+fn remedy(error: &MigrateError) -> String {
+    match error {
+        MigrateError::VersionMissing(version) => {
+            format!(
+                "its migration {version} is newer than this server; run the version that made it, or a later one"
+            )
+        }
+        MigrateError::VersionMismatch(version) => {
+            format!("its migration {version} is another one than this server's; run the version that made it")
+        }
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)
+            if error.as_database_error().and_then(DatabaseError::code).as_deref() == Some(NO_PRIVILEGE) =>
+        {
+            "its user lacks a privilege; make it the owner of the database".into()
+        }
+        _ => "what the database says follows; nothing of the migration that failed was kept".into(),
+    }
 }
 
 /// Connects once. A pool tries until its patience ends, and then tells nothing but that.

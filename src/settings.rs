@@ -4,10 +4,56 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::Deserialize;
 
-use crate::{config::ConfigError, domain::lockout::Patience};
+use crate::{
+    config::{Config, ConfigError},
+    domain::lockout::Patience,
+};
 
 /// A shorter secret could be guessed from one token.
 const LEAST_SECRET: usize = 32;
+
+/// More places than anybody has memory for.
+const MOST_PLACES: usize = 1_000_000_000;
+
+/// Refuses what would stop the server, keep it busy with nothing, or refuse everybody.
+pub(crate) fn check_counts(config: &Config) -> Result<(), ConfigError> {
+    let Config {
+        server,
+        chain,
+        identity,
+        tasks,
+        ..
+    } = config;
+    for (name, value) in [
+        ("server.connections", server.connections as u64),
+        ("server.header_seconds", server.header_seconds),
+        ("server.poll_seconds", server.poll_seconds),
+        ("server.request_seconds", server.request_seconds),
+        ("server.upload_seconds", server.upload_seconds),
+        ("chain.silence_seconds", chain.silence_seconds),
+        ("chain.snapshot_limit_seconds", chain.snapshot_limit_seconds),
+        ("identity.argon2_memory_kib", identity.argon2_memory_kib.into()),
+        ("identity.argon2_passes", identity.argon2_passes.into()),
+        ("identity.argon2_lanes", identity.argon2_lanes.into()),
+        ("identity.signed_body_bytes", identity.signed_body_bytes as u64),
+        ("tasks.queue", tasks.queue as u64),
+        ("tasks.served_seconds", tasks.served_seconds),
+        ("tasks.silence_seconds", tasks.silence_seconds),
+    ] {
+        if value == 0 {
+            return Err(ConfigError::Invalid(format!("{name} is 0")));
+        }
+    }
+    for (name, places) in [
+        ("server.connections", server.connections),
+        ("tasks.queue", tasks.queue),
+    ] {
+        if places > MOST_PLACES {
+            return Err(ConfigError::Invalid(format!("{name} is above {MOST_PLACES}")));
+        }
+    }
+    Ok(())
+}
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -235,6 +281,35 @@ mod tests {
                 figment.merge(((*name).to_owned(), *value))
             });
         Config::from_figment(&figment)
+    }
+
+    #[test]
+    fn what_needs_one_at_least_is_refused_with_none() {
+        for name in [
+            "server.connections",
+            "server.header_seconds",
+            "server.poll_seconds",
+            "server.request_seconds",
+            "server.upload_seconds",
+            "chain.silence_seconds",
+            "chain.snapshot_limit_seconds",
+            "identity.argon2_memory_kib",
+            "identity.argon2_passes",
+            "identity.argon2_lanes",
+            "identity.signed_body_bytes",
+            "tasks.queue",
+            "tasks.served_seconds",
+            "tasks.silence_seconds",
+        ] {
+            let error = set(name, 0).unwrap_err().to_string();
+            assert_eq!(error, format!("settings: {name} is 0"));
+            set(name, 1).unwrap();
+        }
+        for name in ["server.connections", "tasks.queue"] {
+            set(name, 1_000_000_000).unwrap();
+            let error = set(name, 1_000_000_001).unwrap_err().to_string();
+            assert_eq!(error, format!("settings: {name} is above 1000000000"));
+        }
     }
 
     #[test]

@@ -63,7 +63,10 @@ impl MinerOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum MinerError {
     /// Nothing that could be offered is installed.
-    #[error("no engine is installed that could be offered")]
+    #[error(
+        "no engine is installed that could be offered: install flite, espeak-ng, apertium, pocketsphinx or ffmpeg \
+         (`make setup`)"
+    )]
     NoEngine,
     /// The server's address is wrong, or what answers there is no such server.
     #[error("cannot work for {server}")]

@@ -15,7 +15,7 @@ use crate::{
         ApiKeyId,
         access::{Grant, OrganizationRole},
     },
-    server::check_database,
+    server::{StartError, check_database},
     services::{
         accounts::{self, Registration},
         keys::{self, Maker, Wish},
@@ -27,7 +27,8 @@ use crate::{
 
 pub(super) async fn migrate(file: Option<&Path>) -> Result<ExitCode, Failure> {
     let config = load(file)?;
-    crate::MIGRATOR.run(&connect(&config).await?).await?;
+    let migrated = crate::MIGRATOR.run(&connect(&config).await?).await;
+    migrated.map_err(StartError::from)?;
     print("the schema is up to date");
     Ok(ExitCode::SUCCESS)
 }

@@ -152,6 +152,37 @@ mod tests {
         }
     }
 
+    fn offer(languages: usize, pairs: usize) -> Offer {
+        Offer {
+            engine: "apertium".into(),
+            model_id: "apertium/eng-spa".into(),
+            task_type: TaskType::TextTranslation,
+            languages: vec!["en".into(); languages],
+            pairs: vec![("en".into(), "es".into()); pairs],
+            max_input_bytes: 1000,
+        }
+    }
+
+    #[test]
+    fn a_miner_may_declare_so_many_engines_and_languages() {
+        assert_eq!(check(&vec![offer(0, 1); 256]), Ok(()));
+        let error = check(&vec![offer(0, 1); 257]).unwrap_err();
+        assert_eq!(error, "at most 256 may be declared");
+
+        // Of all engines together, and pairs count like languages.
+        assert_eq!(check(&[offer(4000, 2000), offer(1000, 3000)]), Ok(()));
+        for beyond in [
+            [offer(4001, 2000), offer(1000, 3000)],
+            [offer(4000, 2000), offer(1000, 3001)],
+        ] {
+            let error = check(&beyond).unwrap_err();
+            assert_eq!(
+                error,
+                "at most 10000 languages and pairs may be declared, has 10001"
+            );
+        }
+    }
+
     #[test]
     fn an_offer_serves_its_pairs_only() {
         let offer = Offer {

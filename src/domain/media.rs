@@ -74,10 +74,12 @@ pub const HEAD: usize = 8192;
 /// Says what it looks like instead.
 pub fn recognise(kind: InputKind, head: &[u8]) -> Result<&'static str, String> {
     let found = infer::get(head).map(|found| found.mime_type());
-    let found = if found == Some("application/zip") && is_docx(head) {
-        Some(DOCX)
-    } else {
-        found
+    let found = match found {
+        Some("application/zip") if is_docx(head) => Some(DOCX),
+        // Two letters are enough for some kinds of files, and texts begin with any. These two say what they are.
+        Some("application/zip" | "application/pdf") => found,
+        _ if kind == InputKind::Document && is_text(head) => Some(TEXT),
+        found => found,
     };
     let fits = |mime: &str| match kind {
         InputKind::Text => false,
@@ -86,12 +88,11 @@ pub fn recognise(kind: InputKind, head: &[u8]) -> Result<&'static str, String> {
             mime.starts_with("audio/") || matches!(mime, "application/ogg" | "video/webm" | "video/mp4")
         }
         InputKind::Video => mime.starts_with("video/"),
-        InputKind::Document => matches!(mime, "application/pdf" | DOCX),
+        InputKind::Document => matches!(mime, "application/pdf" | DOCX | TEXT),
     };
     match found {
         Some(mime) if fits(mime) => Ok(usual(mime)),
         Some(mime) => Err(format!("is {mime}")),
-        None if kind == InputKind::Document && is_text(head) => Ok(TEXT),
         None => Err("is of no known type".into()),
     }
 }
@@ -317,6 +318,41 @@ mod tests {
             recognise(InputKind::Document, &"aä".as_bytes()[..2]),
             Ok("text/plain")
         );
+    }
+
+    #[test]
+    fn a_text_may_begin_like_another_medium() {
+        for text in [
+            "BMW builds cars.",
+            "MZ was a maker of motorcycles.",
+            "%! is what PostScript begins with.",
+            "GIF is pronounced in two ways.",
+            "ID3 tags name songs.",
+            "CWS and FWS are Flash.",
+            "FWS is the Fish and Wildlife Service.",
+            "SQLite format 3 is stable.",
+            "<!DOCTYPE html><html><body>A page</body></html>",
+            "<html><body>A page</body></html>",
+            "<?xml version=\"1.0\"?><a/>",
+            "#!/bin/sh\necho hello\n",
+            "RIFF of the guitar: WAVE after wave",
+        ] {
+            assert_eq!(
+                recognise(InputKind::Document, text.as_bytes()),
+                Ok(TEXT),
+                "{text}"
+            );
+            // Bytes that no text has make it what it begins like, or nothing.
+            let bytes = [text.as_bytes(), &[0, 0xff]].concat();
+            assert!(recognise(InputKind::Document, &bytes).is_err(), "{text}");
+            assert_ne!(recognise(InputKind::Audio, text.as_bytes()), Ok(TEXT), "{text}");
+        }
+        assert_eq!(
+            recognise(InputKind::Document, b"%PDF-1.4 and nothing but text"),
+            Ok("application/pdf")
+        );
+        assert!(recognise(InputKind::Document, b"PK\x03\x04 and nothing but text").is_err());
+        assert!(recognise(InputKind::Document, &wav(4, 4)).is_err());
     }
 
     #[test]

@@ -100,7 +100,7 @@ impl TaskType {
     /// of the playing time of 16 kHz audio (32 bytes a millisecond), a fraction of that of video.
     pub fn usual_millis(self, size: u64) -> u64 {
         match self {
-            Self::TextTranslation => 500 + size,
+            Self::TextTranslation => size.saturating_add(500),
             Self::Summarization => 500 + size / 50,
             Self::Tts => 500 + size / 2,
             Self::Transcription => 1000 + size / 160,
@@ -237,6 +237,15 @@ impl TaskState {
         )
     }
 
+    /// The state that a filter names: by its name on the wire, or by what earlier APIs called it.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "distributed" => Some(Self::Assigned),
+            "processing" => Some(Self::InProgress),
+            name => Self::ALL.iter().copied().find(|state| state.name() == name),
+        }
+    }
+
     /// The name on the wire.
     pub fn name(self) -> &'static str {
         match self {
@@ -337,6 +346,64 @@ mod tests {
                 assert_eq!(from.may_become(*next), to.contains(next), "{from:?} to {next:?}");
             }
             assert_eq!(from.is_terminal(), to.is_empty());
+        }
+    }
+
+    #[test]
+    fn states_are_found_by_name_and_by_older_names() {
+        for state in TaskState::ALL {
+            assert_eq!(TaskState::named(state.name()), Some(*state));
+        }
+        assert_eq!(TaskState::named("distributed"), Some(TaskState::Assigned));
+        assert_eq!(TaskState::named("processing"), Some(TaskState::InProgress));
+        for unknown in ["", "Assigned", "settled", "pending "] {
+            assert_eq!(TaskState::named(unknown), None, "{unknown}");
+        }
+    }
+
+    #[test]
+    fn an_assignment_lasts_from_a_minute_to_an_hour() {
+        let millis = |task_type: TaskType, size| task_type.deadline(size).as_millis();
+        for task_type in TaskType::ALL {
+            assert_eq!(millis(*task_type, u64::MAX), 3_600_000, "{task_type:?}");
+            assert!(millis(*task_type, 0) >= 60_000, "{task_type:?}");
+        }
+        // Forty times 1.5 s is a minute, and forty times 90 s an hour.
+        let translation = |size| millis(TaskType::TextTranslation, size);
+        let short = [0, 999, 1000, 1001].map(translation);
+        assert_eq!(short, [60_000, 60_000, 60_000, 60_040]);
+        let long = [89_499, 89_500, 89_501].map(translation);
+        assert_eq!(long, [3_599_960, 3_600_000, 3_600_000]);
+    }
+
+    #[test]
+    fn what_is_usual_grows_with_the_input() {
+        // Without an input, and by how many units of it a millisecond or more is added.
+        for (task_type, none, sizes) in [
+            (TaskType::TextTranslation, 500, [(0, 0), (1, 1), (1000, 1000)]),
+            (TaskType::Summarization, 500, [(49, 0), (50, 1), (10_000, 200)]),
+            (TaskType::Tts, 500, [(1, 0), (2, 1), (1000, 500)]),
+            // A second of 16 kHz takes a fifth of it.
+            (TaskType::Transcription, 1000, [(159, 0), (160, 1), (32_000, 200)]),
+            (
+                TaskType::VideoTranscription,
+                2000,
+                [(19, 0), (20, 1), (1_000_000, 50_000)],
+            ),
+            (
+                TaskType::DocumentTranslation,
+                1500,
+                [(9, 0), (10, 1), (1000, 100)],
+            ),
+        ] {
+            assert_eq!(task_type.usual_millis(0), none, "{task_type:?}");
+            for (size, more) in sizes {
+                assert_eq!(
+                    task_type.usual_millis(size),
+                    none + more,
+                    "{task_type:?} of {size}"
+                );
+            }
         }
     }
 

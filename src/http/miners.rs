@@ -194,7 +194,8 @@ impl Assignment {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Filter {
-    /// `assigned`; anything else a miner cannot have open.
+    /// `assigned`, or what earlier APIs called it: distributed, processing. In any other state of a task a miner has
+    /// nothing open.
     #[serde(default = "assigned")]
     status: String,
     /// Tasks that the miner has in hand, parted by commas; they are not delivered again.
@@ -232,8 +233,10 @@ async fn list_miner_tasks(
             Error::Forbidden(format!("uid {uid} is not yours; yours is {}", caller.neuron.uid)).into(),
         );
     }
-    if filter.status != "assigned" {
-        return Err(Error::invalid("status", "must be assigned").into());
+    match filter.status.as_str() {
+        "assigned" | "distributed" | "processing" => {}
+        name if TaskState::named(name).is_some() => return Ok(Body(Vec::new())),
+        _ => return Err(Error::invalid("status", "must be a state of a task, such as assigned").into()),
     }
     let hotkey = caller.neuron.hotkey;
     let without: Vec<TaskId> = filter

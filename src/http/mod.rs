@@ -160,7 +160,12 @@ pub fn router(app: App) -> Router {
         .layer(axum::middleware::map_response(problem::ensure_body));
 
     let answering = router
-        .merge(SwaggerUi::new("/docs").url("/openapi.json", openapi))
+        // Otherwise the page asks a validator on another host for its opinion, except where the server is local.
+        .merge(
+            SwaggerUi::new("/docs")
+                .url("/openapi.json", openapi)
+                .config(utoipa_swagger_ui::Config::default().validator_url("none")),
+        )
         // What a browser asks for first.
         .route("/", axum::routing::get(system::show_documents))
         // Where the links in mails lead.

@@ -75,7 +75,7 @@ struct TaskResult {
     source_language: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     target_language: Option<String>,
-    /// The model asked for.
+    /// The model asked for, or what is asked for without one.
     requested_model: Option<String>,
     /// The model that ran.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -104,7 +104,8 @@ struct TaskResult {
 
 #[derive(Debug, Serialize, ToSchema)]
 struct Progress {
-    assigned_miners: Vec<i32>,
+    /// How many were drawn; the status names them.
+    assigned_miners: usize,
     miner_responses: usize,
     required_miner_count: u8,
 }
@@ -157,7 +158,7 @@ impl TaskResult {
             reason: status.reason,
             created_at: task.accepted_at,
             progress: Progress {
-                assigned_miners: status.assigned_miners,
+                assigned_miners: status.assigned_miners.len(),
                 miner_responses: answers.len(),
                 required_miner_count: task.required_miner_count,
             },

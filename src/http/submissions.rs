@@ -20,12 +20,12 @@ use crate::{
     error::Error,
     services::{
         files::{self, Received},
-        quotas,
         submitting::{self, Asked, Content, Options},
     },
 };
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const IDEMPOTENCY_KEY_SHOWN: &str = "Idempotency-Key";
 const NONCE: HeaderName = HeaderName::from_static("violet-nonce");
 
 pub(super) fn router() -> OpenApiRouter<App> {
@@ -49,7 +49,7 @@ pub(super) fn uploads() -> OpenApiRouter<App> {
 struct Common {
     /// low, normal (default), high or urgent.
     priority: Option<String>,
-    /// A preference; the result names the model that really ran.
+    /// A preference; the result names the model that really ran. Without it most types have one that is asked for.
     model_id: Option<String>,
     /// true: that model or none.
     require_model: Option<bool>,
@@ -150,7 +150,7 @@ struct VideoTranscription {
 struct Accepted {
     success: bool,
     task_id: TaskId,
-    /// The model asked for.
+    /// The model asked for, or what is asked for without one.
     model_id: Option<String>,
     source_language: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -198,7 +198,7 @@ fn options(headers: &HeaderMap, fields: &mut Fields) -> Result<Options, ApiError
         model_id: fields.optional("model_id")?,
         require_model: fields.parsed("require_model", "true or false")?.unwrap_or(false),
         required_miner_count: fields.parsed("required_miner_count", "a number from 1 to 10")?,
-        idempotency_key: header(headers, &IDEMPOTENCY_KEY, "Idempotency-Key")?,
+        idempotency_key: header(headers, &IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_SHOWN)?,
         nonce: header(headers, &NONCE, "Violet-Nonce")?,
     })
 }
@@ -270,7 +270,8 @@ async fn file_task(
 ) -> Result<Body<Accepted>, ApiError> {
     let headers = request.headers().clone();
     let rules = files::rules(app, task_type.input());
-    quotas::check(app, client.organization, task_type.input()).await?;
+    let key = header(&headers, &IDEMPOTENCY_KEY, IDEMPOTENCY_KEY_SHOWN)?;
+    submitting::check_quota(app, client.organization, task_type, key.as_deref()).await?;
     let Upload { mut fields, file } = Upload::receive(app, request, rules).await?;
     let received = file.clone();
     let asked = match file_asked(&headers, &mut fields, task_type, file) {

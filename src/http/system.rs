@@ -52,7 +52,7 @@ async fn get_health() -> Body<Health> {
     })
 }
 
-/// Whether the server can work: database, clock and snapshot.
+/// Whether the server can work: database, clock, snapshot and storage of files.
 #[utoipa::path(
     get, path = "/ready", tag = "system",
     responses(

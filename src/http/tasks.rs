@@ -1,8 +1,8 @@
 //! Status, answers, results and withdrawal of tasks.
 use axum::{Json as Body, extract::State};
 use chrono::{DateTime, Utc};
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
@@ -271,17 +271,43 @@ impl From<&tasks::Task> for Task {
     }
 }
 
+/// Which tasks of a list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Filter {
+    /// Only those in this state: pending, assigned (or distributed), `in_progress` (or processing), completed, done,
+    /// approved, rejected, failed or cancelled.
+    #[serde(default, deserialize_with = "state")]
+    #[param(value_type = Option<String>)]
+    status: Option<TaskState>,
+}
+
+fn state<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<TaskState>, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    TaskState::named(&name)
+        .map(Some)
+        .ok_or_else(|| D::Error::custom("status: no such state of a task"))
+}
+
 /// List your tasks, newest first.
 #[utoipa::path(
-    get, path = "/tasks", tag = "tasks", security(("api_key" = ["tasks:read"])), params(Page<TaskId>),
+    get, path = "/tasks", tag = "tasks", security(("api_key" = ["tasks:read"])), params(Filter, Page<TaskId>),
     responses((status = 200, description = "A page of tasks", body = [Task]), ApiError)
 )]
 async fn list_tasks(
     State(app): State<App>,
     client: May<may::ReadTasks>,
+    Query(filter): Query<Filter>,
     Query(page): Query<Page<TaskId>>,
 ) -> Result<Body<Vec<Task>>, ApiError> {
-    let found = tasks::list(&app, client.organization, page.before, page.limit()).await?;
+    let found = tasks::list(
+        &app,
+        client.organization,
+        filter.status,
+        page.before,
+        page.limit(),
+    )
+    .await?;
     Ok(Body(found.iter().map(Task::from).collect()))
 }
 

@@ -90,7 +90,10 @@ pub enum PostgresError {
         process: Option<i32>,
     },
     /// We are root, and nobody else is there to run the server.
-    #[error("PostgreSQL does not run as root, and there is neither a user `postgres` nor `nobody` to run it")]
+    #[error(
+        "PostgreSQL does not run as root, and there is neither a user `postgres` nor `nobody` to run it: make one \
+         (`useradd --system postgres`), or set DATABASE_URL to a database that runs elsewhere"
+    )]
     NoAccount,
     /// We are root, and the user that owns the cluster cannot go there any more.
     #[error("the user that owns the cluster (uid {uid}) cannot enter {}: open it to that user", folder.display())]

@@ -90,7 +90,7 @@ pub struct Taken {
     pub source_language: String,
     /// The language wanted.
     pub target_language: Option<String>,
-    /// The model asked for.
+    /// The model asked for, or what is asked for without one.
     pub model_id: Option<String>,
     /// The file of the task; another one than was sent when the request is a repeated one.
     pub file: Option<FileId>,
@@ -172,7 +172,7 @@ async fn checked(app: &App, owner: Owner, asked: Asked) -> Result<(Taken, bool)>
         (None, Some(file)) => file.size,
         (None, None) => 0,
     };
-    let task = NewTask {
+    let mut task = NewTask {
         task_id: TaskId::new(),
         netuid,
         organization_id: owner.organization,
@@ -181,7 +181,7 @@ async fn checked(app: &App, owner: Owner, asked: Asked) -> Result<(Taken, bool)>
         priority,
         source_language: source.clone(),
         target_language: target.clone(),
-        requested_model: model.clone(),
+        requested_model: model,
         require_model: options.require_model,
         required_miner_count: required,
         input_size,
@@ -200,6 +200,12 @@ async fn checked(app: &App, owner: Owner, asked: Asked) -> Result<(Taken, bool)>
         key,
         task_id: task.task_id,
     });
+    // After the fingerprint, which is of what was sent.
+    let model = task
+        .requested_model
+        .take()
+        .or_else(|| catalogue::default_for(task_type).map(|model| model.id.to_owned()));
+    task.requested_model.clone_from(&model);
     let accepted = accept(app, task, key, hold).await?;
     let (assigned, file) = match accepted.assigned {
         Some(assigned) => (assigned, file_id),
@@ -216,6 +222,27 @@ async fn checked(app: &App, owner: Owner, asked: Asked) -> Result<(Taken, bool)>
         word_count,
     };
     Ok((taken, accepted.assigned.is_some()))
+}
+
+/// Refuses an organisation that has nothing left, before it sends a file. A request that is repeated under its key takes
+/// nothing more.
+///
+/// # Errors
+/// 429 with the quota.
+pub async fn check_quota(
+    app: &App,
+    organization: OrganizationId,
+    task_type: TaskType,
+    key: Option<&str>,
+) -> Result<()> {
+    if let Some(key) = key
+        && store::submissions::find_key(&app.db, organization, key)
+            .await?
+            .is_some()
+    {
+        return Ok(());
+    }
+    quotas::check(app, organization, task_type.input()).await
 }
 
 /// How many miners a task that was there before has, and its file.

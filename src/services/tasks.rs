@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use crate::{
     app::App,
-    domain::{OrganizationId, TaskId},
+    domain::{OrganizationId, TaskId, TaskState},
     error::{Error, Result},
     services::hub::Topic,
     store::{self, answers::Answer, files::Input, tasks::Drawn},
@@ -82,17 +82,22 @@ pub async fn read(
     Ok(Whole { task, drawn, answers })
 }
 
-/// One page of this owner's tasks, newest first.
+/// One page of this owner's tasks, newest first: of all, or of those in a state.
 ///
 /// # Errors
 /// When the database does not answer.
 pub async fn list(
     app: &App,
     organization: OrganizationId,
+    state: Option<TaskState>,
     before: Option<TaskId>,
     limit: u16,
 ) -> Result<Vec<Task>> {
-    Ok(store::tasks::page(&app.db, organization, before, limit.into()).await?)
+    let limit = limit.into();
+    Ok(match state {
+        None => store::tasks::page(&app.db, organization, before, limit).await?,
+        Some(state) => store::tasks::page_in(&app.db, organization, state, before, limit).await?,
+    })
 }
 
 /// What a task was submitted with.

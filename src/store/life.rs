@@ -28,13 +28,16 @@ pub(crate) async fn silence(db: &mut PgConnection, netuid: u16) -> Result<Option
     .await
 }
 
-/// Gives the last `seconds` back to everybody who had time left when they began; answers to how many assignments.
+/// Gives the last `seconds` back to everybody who had time left when they began: what runs is moved, to now at the
+/// latest. Answers to how many assignments.
 pub(crate) async fn resume(db: &mut PgConnection, netuid: u16, seconds: f64) -> Result<u64, sqlx::Error> {
     sqlx::query!(
         r#"
         update task_open
-        set paused = coalesce(paused, '0') + make_interval(secs => $2),
-            vacant_since = vacant_since + make_interval(secs => $2)
+        set accepted_at = accepted_at + least(p.pause, p.now - accepted_at),
+            vacant_since = vacant_since + least(p.pause, p.now - vacant_since),
+            done_at = done_at + least(p.pause, p.now - done_at)
+        from (select make_interval(secs => $2) as pause, clock_timestamp() as now) p
         where netuid = $1
         "#,
         i32::from(netuid),
@@ -45,8 +48,10 @@ pub(crate) async fn resume(db: &mut PgConnection, netuid: u16, seconds: f64) -> 
     let assignments = sqlx::query!(
         r#"
         update task_assignments
-        set deadline = deadline + make_interval(secs => $2), silent_at = silent_at + make_interval(secs => $2)
-        where netuid = $1 and deadline > clock_timestamp() - make_interval(secs => $2)
+        set assigned_at = assigned_at + least(p.pause, p.now - assigned_at),
+            deadline = deadline + p.pause, silent_at = silent_at + p.pause
+        from (select make_interval(secs => $2) as pause, clock_timestamp() as now) p
+        where netuid = $1 and deadline > p.now - p.pause
         "#,
         i32::from(netuid),
         seconds,

@@ -95,7 +95,7 @@ pub(crate) async fn lock_waiting(
         select o.task_id as "task_id: TaskId", o.task_type, o.source_language, o.target_language, o.required_model,
                o.required, o.input_size, o.input_bytes, o.request_digest, o.client_entropy, o.draws, o.outstanding,
                o.vacant, o.answered, o.seen, o.done_at is not null as "done!",
-               extract(epoch from now() - o.accepted_at - coalesce(o.paused, '0'))::float8 as "age_seconds!", t.turn as "turn!"
+               extract(epoch from now() - o.accepted_at)::float8 as "age_seconds!", t.turn as "turn!"
         from task_open o
         join unnest($2::task_type[], $3::text[], $4::text[], $5::text[])
             as c(task_type, source_language, target_language, model)
@@ -138,10 +138,10 @@ pub(crate) async fn lock_overdue(
         select task_id as "task_id: TaskId", task_type, source_language, target_language, required_model, required,
                input_size, input_bytes, request_digest, client_entropy, draws, outstanding, vacant, answered, seen,
                done_at is not null as "done!",
-               extract(epoch from now() - accepted_at - coalesce(paused, '0'))::float8 as "age_seconds!", accepted_at as turn
+               extract(epoch from now() - accepted_at)::float8 as "age_seconds!", accepted_at as turn
         from task_open
         where netuid = $1 and (draws = 0 or vacant <> '{}')
-          and (accepted_at + coalesce(paused, '0') <= now() - make_interval(secs => $2)
+          and (accepted_at <= now() - make_interval(secs => $2)
                or (answered > 0 and vacant_since <= now() - make_interval(secs => $3)))
         order by task_id
         limit $4
@@ -165,7 +165,7 @@ pub(crate) async fn lock(db: &mut PgConnection, tasks: &[TaskId]) -> Result<Vec<
         select task_id as "task_id: TaskId", task_type, source_language, target_language, required_model, required,
                input_size, input_bytes, request_digest, client_entropy, draws, outstanding, vacant, answered, seen,
                done_at is not null as "done!",
-               extract(epoch from now() - accepted_at - coalesce(paused, '0'))::float8 as "age_seconds!", accepted_at as turn
+               extract(epoch from now() - accepted_at)::float8 as "age_seconds!", accepted_at as turn
         from task_open
         where task_id = any($1)
         order by task_id

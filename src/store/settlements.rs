@@ -36,11 +36,10 @@ pub(crate) async fn ready(
                    coalesce(sum(stake) filter (where evaluated), 0)::bigint as heard
             from task_juries j where j.task_id = o.task_id
         ) j
-        cross join lateral (select coalesce(o.paused, '0') as paused) p
         where o.netuid = $1 and o.judged_by and o.task_id > $2
           and (j.outstanding = 0
-               or (o.done_at + p.paused <= now() - make_interval(secs => $3) and j.heard > j.stake - j.heard)
-               or o.done_at + p.paused <= now() - make_interval(secs => $4))
+               or (o.done_at <= now() - make_interval(secs => $3) and j.heard > j.stake - j.heard)
+               or o.done_at <= now() - make_interval(secs => $4))
         order by o.task_id
         limit $5
         "#,
@@ -76,7 +75,7 @@ pub(crate) async fn lock(db: &mut PgConnection, tasks: &[TaskId]) -> Result<Vec<
         Judged,
         r#"
         select o.task_id as "task_id: TaskId", o.task_type,
-               extract(epoch from now() - o.done_at - coalesce(o.paused, '0'))::float8 as "seconds_since_done!",
+               extract(epoch from now() - o.done_at)::float8 as "seconds_since_done!",
                j.stake as "eligible_stake!", o.permitted_stake, j.outstanding as "outstanding!"
         from task_open o
         cross join lateral (

@@ -181,6 +181,61 @@ pub(crate) async fn page(
     rows.into_iter().map(TryInto::try_into).collect()
 }
 
+/// One page of those in a state, newest first. What is live is few; what ended is found from its owner's newest, or from
+/// the index of what is rare.
+pub(crate) async fn page_in(
+    db: impl PgExecutor<'_>,
+    organization: OrganizationId,
+    state: TaskState,
+    before: Option<TaskId>,
+    limit: i64,
+) -> Result<Vec<Task>, sqlx::Error> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"
+        with found as materialized (
+            (select o.task_id
+             from task_open o
+             where o.organization_id = $1 and ($3::uuid is null or o.task_id < $3)
+               and $2 = case when o.done_at is not null then 'done'
+                             when o.answered > 0 then 'completed'
+                             when o.seen then 'in_progress'
+                             when o.draws > 0 then 'assigned'
+                             else 'pending' end::task_state
+             order by o.task_id desc
+             limit $4)
+            union all
+            (select t.task_id
+             from tasks t join task_ends e on e.task_id = t.task_id
+             where t.organization_id = $1 and ($3::uuid is null or t.task_id < $3) and e.state = $2
+             order by t.task_id desc
+             limit $4)
+        )
+        select t.task_id as "task_id: TaskId", t.organization_id as "organization_id: OrganizationId", t.task_type,
+               t.priority, t.source_language, t.target_language, t.requested_model, t.require_model,
+               t.required_miner_count, t.input_size, t.accepted_at,
+               o.draws as "draws?", (o.outstanding - cardinality(o.vacant))::smallint as "outstanding?", o.seen as "seen?", o.done_at as "done_at?",
+               (select count(*) from miner_responses r where r.task_id = t.task_id and r.used) as "answered!",
+               e.state as "end_state?: TaskState", e.reason as "end_reason?: Reason", e.best as "best?",
+               e.eligible_stake as "eligible_stake?", e.permitted_stake as "permitted_stake?",
+               e.ended_at as "ended_at?"
+        from tasks t
+        left join task_open o on o.task_id = t.task_id
+        left join task_ends e on e.task_id = t.task_id
+        where t.task_id in (select task_id from found)
+        order by t.task_id desc
+        limit $4
+        "#,
+        organization as OrganizationId,
+        state as TaskState,
+        before as Option<TaskId>,
+        limit,
+    )
+    .fetch_all(db)
+    .await?;
+    rows.into_iter().map(TryInto::try_into).collect()
+}
+
 /// The uids drawn for a task, with how each assignment stands.
 #[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "named like the columns")]

@@ -82,6 +82,9 @@ async fn an_evaluation_is_complete_and_signed() {
     let mut long = right.clone();
     long["scores"][0]["comment"] = "x".repeat(2001).into();
     judge.post_evaluation(&long).await.invalid("comment");
+    // Bytes, not characters.
+    long["scores"][0]["comment"] = "é".repeat(1001).into();
+    judge.post_evaluation(&long).await.invalid("comment");
     for (pointer, value) in [
         ("/scores/0/score", json!(65_536)),
         ("/scores/0/score", json!(-1)),
@@ -102,7 +105,7 @@ async fn an_evaluation_is_complete_and_signed() {
     assert_eq!(world.count("evaluations").await, 0);
     let mut whole = right;
     whole["scores"][0]["parts"] = json!({ "accuracy": 1, "speed": 2, "quality": 3 });
-    whole["scores"][0]["comment"] = "good".into();
+    whole["scores"][0]["comment"] = "é".repeat(1000).into();
     assert_eq!(
         judge.post_evaluation(&whole).await.ok(),
         json!({ "accepted": true, "replaced": false })

@@ -283,6 +283,39 @@ async fn an_upload_that_could_not_be_accepted_is_refused_before_it_is_sent() {
     world.end().await;
 }
 
+#[tokio::test]
+async fn a_repeated_upload_finds_its_task_when_the_quota_is_used_up() {
+    let world = world(|config| config.quotas.daily_tasks = 1).await;
+    let user = world.user().await;
+    let transcribe = async |user: &User, key: &str, bytes: usize| {
+        let form = Multipart::new().file("audio_file", "a.wav", &samples::wav(bytes));
+        let request = user.post("/api/v1/transcription").header("Idempotency-Key", key);
+        Reply::to(form.put(request)).await
+    };
+    let day = today(&world);
+    let first = transcribe(&user, "key-1", 32_000).await.ok();
+    let again = transcribe(&user, "key-1", 32_000).await;
+    let other_file = transcribe(&user, "key-1", 32_002).await;
+    let other_key = transcribe(&user, "key-2", 32_000).await;
+    // The key is each organisation's own.
+    let somebody = world.user().await;
+    transcribe(&somebody, "key-0", 32_000).await.ok();
+    let borrowed = transcribe(&somebody, "key-1", 32_000).await;
+    if day == today(&world) {
+        let again = again.ok();
+        assert_eq!(
+            (&again["task_id"], &again["file_id"]),
+            (&first["task_id"], &first["file_id"])
+        );
+        other_file.problem(422, "/problems/idempotency-key-reused");
+        exceeded(&other_key, "daily_tasks", 1);
+        exceeded(&borrowed, "daily_tasks", 1);
+        assert_eq!(world.count("tasks").await, 2);
+        world.stored(2).await;
+    }
+    world.end().await;
+}
+
 #[test]
 fn there_are_quotas_unless_the_settings_take_them_away() {
     let quotas = Config::defaults().quotas;

@@ -420,6 +420,8 @@ async fn paths_and_queries_are_checked() {
         ("/api/v1/tasks?limit=x", 400),
         ("/api/v1/tasks?limit=70000", 400),
         ("/api/v1/tasks?before=x", 400),
+        ("/api/v1/tasks?status=unheard-of", 400),
+        ("/api/v1/tasks?status=", 400),
         ("/api/v1/neurons/1/history?before=x", 400),
     ] {
         user.get(path)
@@ -437,7 +439,7 @@ async fn paths_and_queries_are_checked() {
             .problem(status, "/problems/malformed-request");
     }
     miner
-        .get("/api/v1/miners/0/tasks?status=done")
+        .get("/api/v1/miners/0/tasks?status=unheard-of")
         .await
         .invalid("status");
     world.end().await;

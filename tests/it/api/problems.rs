@@ -68,6 +68,31 @@ async fn part_of_a_file(world: &World, user: &User, name: &str, value: &str) -> 
     Reply::to(request.header(name, value)).await
 }
 
+/// What is answered when something happens that should not: the caller learns nothing of the inside.
+async fn broken(world: &World, user: &User, task: &str) -> [Reply; 2] {
+    world.sql("alter table text_content rename to gone").await;
+    let read = user.get(&format!("/api/v1/tasks/{task}")).await;
+    let shown = read.body.to_string();
+    assert!(
+        !shown.contains("text_content") && !shown.contains("relation"),
+        "{shown}"
+    );
+    let submitted = user.submit_raw(&translation(1)).await;
+    world.sql("alter table gone rename to text_content").await;
+    user.submit_raw(&translation(1)).await.ok();
+    [read, submitted]
+}
+
+/// Two requests with one key.
+async fn reused_key(user: &User) -> Reply {
+    let with = |count| {
+        let request = user.translate().header("Idempotency-Key", "key");
+        Reply::to(request.json(&translation(count)))
+    };
+    with(1).await.ok();
+    with(2).await
+}
+
 #[tokio::test]
 async fn every_kind_of_problem_is_answered_to_somebody() {
     let world = World::start().await;
@@ -99,16 +124,7 @@ async fn every_kind_of_problem_is_answered_to_somebody() {
     fields = translation(1);
     fields["target_language"] = "fr".into();
     see(&user.submit_raw(&fields).await, 422, "/problems/no-engine");
-    for count in [1, 2] {
-        let request = user
-            .translate()
-            .header("Idempotency-Key", "key")
-            .json(&translation(count));
-        let reply = Reply::to(request).await;
-        if count == 2 {
-            see(&reply, 422, "/problems/idempotency-key-reused");
-        }
-    }
+    see(&reused_key(&user).await, 422, "/problems/idempotency-key-reused");
     let wrong = json!({ "email": "nobody@example.org", "password": "wrong horse" });
     let login = || Reply::to(world.http.post(format!("{url}/api/v1/auth/login")).json(&wrong));
     login().await.problem(401, "/problems/unauthenticated");
@@ -175,19 +191,9 @@ async fn every_kind_of_problem_is_answered_to_somebody() {
     see(&requests, 429, "/problems/too-many-requests");
     see(&tasks, 429, "/problems/quota-exceeded");
 
-    // Something that should not happen: the caller learns nothing of the inside.
-    world.sql("alter table text_content rename to gone").await;
-    let reply = user.get(&format!("/api/v1/tasks/{task}")).await;
-    see(&reply, 500, "/problems/internal");
-    let shown = reply.body.to_string();
-    assert!(
-        !shown.contains("text_content") && !shown.contains("relation"),
-        "{shown}"
-    );
-    let reply = user.submit_raw(&translation(1)).await;
-    see(&reply, 500, "/problems/internal");
-    world.sql("alter table gone rename to text_content").await;
-    user.submit_raw(&translation(1)).await.ok();
+    for reply in broken(&world, &user, &task).await {
+        see(&reply, 500, "/problems/internal");
+    }
 
     assert_eq!(seen, named());
     world.end().await;

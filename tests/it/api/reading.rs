@@ -1,7 +1,7 @@
 //! The shapes of what is read about tasks, and that everybody reads only their own.
 use serde_json::{Value, json};
 
-use crate::harness::{GOOD, MODEL, World, translation};
+use crate::harness::{GOOD, MODEL, World, eventually, translation};
 
 fn keys(object: &Value) -> Vec<&str> {
     object
@@ -64,7 +64,7 @@ async fn a_new_task_is_shown_in_these_shapes() {
     assert_eq!(
         result["progress"],
         json!({
-            "assigned_miners": [0, 1], "miner_responses": 0, "required_miner_count": 2
+            "assigned_miners": 2, "miner_responses": 0, "required_miner_count": 2
         })
     );
     for absent in [
@@ -198,6 +198,100 @@ async fn lists_are_pages_newest_first() {
     assert_eq!(page(&format!("?limit=2&before={}", tasks[4])).await, tasks[5..]);
     assert_eq!(page("?limit=1").await, tasks[..1]);
     assert_eq!(page("?limit=1000").await, tasks);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn lists_of_tasks_in_a_state_are_pages_too() {
+    let world = World::start().await;
+    let user = world.user().await;
+    let miner = world.miner(1).await;
+    let mut assigned = Vec::new();
+    for _ in 0..3 {
+        assigned.push(user.submit(&translation(1)).await);
+    }
+    assigned.reverse();
+    let mut cancelled = Vec::new();
+    for _ in 0..3 {
+        let task = user.submit(&translation(1)).await;
+        user.cancel(&task).await.ok();
+        cancelled.push(task);
+    }
+    cancelled.reverse();
+    let page = async |query: &str| -> Vec<String> {
+        let page = user.get(&format!("/api/v1/tasks?{query}")).await.ok();
+        let ids = page.as_array().unwrap().iter();
+        ids.map(|task| task["task_id"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    for (status, tasks) in [
+        ("assigned", &assigned),
+        ("distributed", &assigned),
+        ("cancelled", &cancelled),
+    ] {
+        assert_eq!(page(&format!("status={status}")).await, *tasks, "{status}");
+        assert_eq!(page(&format!("status={status}&limit=2")).await, tasks[..2]);
+        let next = format!("limit=2&status={status}&before={}", tasks[1]);
+        assert_eq!(page(&next).await, tasks[2..]);
+        assert!(
+            page(&format!("status={status}&before={}", tasks[2]))
+                .await
+                .is_empty()
+        );
+    }
+    for status in [
+        "pending",
+        "in_progress",
+        "processing",
+        "completed",
+        "done",
+        "approved",
+        "rejected",
+        "failed",
+    ] {
+        assert!(page(&format!("status={status}")).await.is_empty(), "{status}");
+    }
+    // A task that a miner was seen to have, by both names.
+    miner.mail(0).await;
+    let mut seen = Vec::new();
+    eventually("all three were seen", || async {
+        (world.count("task_open where seen").await == 3).then_some(())
+    })
+    .await;
+    for status in ["in_progress", "processing"] {
+        seen.push(page(&format!("status={status}")).await);
+    }
+    assert_eq!(seen, [assigned.clone(), assigned]);
+    assert!(page("status=assigned").await.is_empty());
+    // Others have their own.
+    let other = world.user().await;
+    for status in ["cancelled", "in_progress"] {
+        let page = other.get(&format!("/api/v1/tasks?status={status}")).await;
+        assert_eq!(page.ok(), json!([]), "{status}");
+    }
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_miner_has_open_assignments_under_three_names() {
+    let world = World::start().await;
+    let user = world.user().await;
+    let miner = world.miner(1).await;
+    let task = user.submit(&translation(1)).await;
+    let mail = async |status: &str| {
+        miner
+            .get(&format!("/api/v1/miners/0/tasks?status={status}"))
+            .await
+            .ok()
+    };
+    for status in ["assigned", "distributed", "processing"] {
+        let mail = mail(status).await;
+        assert_eq!(mail[0]["task_id"], *task, "{status}");
+        assert_eq!(mail[0]["status"], "assigned", "{status}");
+    }
+    for status in ["pending", "completed", "done", "approved", "failed", "cancelled"] {
+        assert_eq!(mail(status).await, json!([]), "{status}");
+    }
     world.end().await;
 }
 

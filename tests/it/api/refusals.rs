@@ -85,7 +85,7 @@ pub(super) async fn refuse(walk: &mut Walk, operation: &Operation) {
         }
         _ if operation.is_for_keys() => refuse_forms(walk, operation, &target).await,
         "/api/v1/miners/{uid}/tasks" => {
-            walk.see_answer(operation, &format!("{target}?status=done"), "")
+            walk.see_answer(operation, &format!("{target}?status=unheard-of"), "")
                 .await;
         }
         "/api/v1/miner/answers" => {

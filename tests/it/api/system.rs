@@ -1,12 +1,15 @@
 //! What is open to everybody, and what is logged.
 use std::{
     io::Write,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
 
 use serde_json::json;
 
-use crate::harness::{MODEL, Reply, World};
+use violet::{app::Clock, server::Server};
+
+use crate::harness::{MODEL, Reply, World, eventually};
 
 #[tokio::test]
 async fn health_readiness_and_the_subnet_are_public() {
@@ -42,6 +45,74 @@ async fn health_readiness_and_the_subnet_are_public() {
     world.end().await;
 }
 
+/// Waits until this part, and no other, keeps the server from being ready; gives what is said of it.
+async fn unready(world: &World, server: &Server, part: &str, make: impl Fn()) -> String {
+    let ready = eventually("the server is not ready", || async {
+        make();
+        let reply = Reply::to(world.http.get(format!("{}/ready", server.url()))).await;
+        (reply.status == 503).then_some(reply.body)
+    })
+    .await;
+    for other in ["database", "clock", "snapshot", "storage"] {
+        assert_eq!(ready[other] == "ok", other != part, "{ready}");
+    }
+    assert_eq!(ready["ready"], false);
+    ready[part].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn what_keeps_the_server_from_being_ready_is_named() {
+    let world = World::start().await;
+    let folder = PathBuf::from(&world.config().storage.url);
+    let away = folder.with_extension("away");
+    std::fs::rename(&folder, &away).unwrap();
+    std::fs::write(&folder, "no folder").unwrap();
+    let said = unready(&world, &world.server, "storage", || ()).await;
+    assert_eq!(said, "files cannot be stored");
+    std::fs::remove_file(&folder).unwrap();
+    std::fs::rename(&away, &folder).unwrap();
+    eventually("files can be stored again", || async {
+        let reply = Reply::to(world.http.get(format!("{}/ready", world.server.url()))).await;
+        (reply.status == 200).then_some(())
+    })
+    .await;
+    // Nothing stays of a look.
+    assert!(world.objects().is_empty());
+
+    // Measured anew again and again, until the server looks between.
+    let skewed = || {
+        let now = Clock::system();
+        let clock = &world.server.app.clock;
+        clock.measure(now, now + chrono::TimeDelta::seconds(9), now);
+    };
+    let said = unready(&world, &world.server, "clock", skewed).await;
+    assert!(said.contains("9.0 s off"), "{said}");
+
+    let lost = world.lost_replica().await;
+    let said = unready(&world, &lost, "snapshot", || ()).await;
+    assert!(!said.is_empty());
+    lost.stop().await;
+    world.chain.refuse(false);
+
+    let other = world.replica().await;
+    other.app.db.close().await;
+    let said = unready(&world, &other, "database", || ()).await;
+    assert!(said.contains("database"), "{said}");
+    other.stop().await;
+    world.end().await;
+}
+
+/// What a page names to be loaded: the values of its `src` and `href`.
+fn loaded(page: &str) -> Vec<String> {
+    let values = ["src=\"", "href=\""]
+        .into_iter()
+        .flat_map(|name| page.split(name).skip(1));
+    values
+        .filter_map(|rest| rest.split('"').next())
+        .map(ToOwned::to_owned)
+        .collect()
+}
+
 #[tokio::test]
 async fn documents_and_metrics_need_no_other_host() {
     let world = World::start().await;
@@ -55,8 +126,45 @@ async fn documents_and_metrics_need_no_other_host() {
         assert_eq!(response.status(), 200, "{path}");
         response.text().await.unwrap()
     };
-    assert!(text("/docs/").await.contains("swagger"));
-    assert!(text("/").await.contains("swagger"), "the root leads to them");
+    let page = text("/docs/").await;
+    assert_eq!(text("/").await, page, "the root leads to them");
+    let files = loaded(&page);
+    for kind in [".css", ".js", ".png"] {
+        assert!(files.iter().any(|file| file.ends_with(kind)), "{files:?}");
+    }
+    for file in &files {
+        let name = file.strip_prefix("./").unwrap_or(file);
+        assert!(!name.contains([':', '/']), "{file} is not beside the page");
+        let url = format!("{}/docs/{name}", world.server.url());
+        let response = world.http.get(url).send().await.unwrap();
+        assert_eq!(response.status(), 200, "{file}");
+        if Path::new(name).extension().is_some_and(|kind| kind == "css") {
+            let style = response.text().await.unwrap();
+            assert!(!style.contains("@import"), "{file}");
+            for url in style.split("url(").skip(1) {
+                assert!(
+                    url.trim_start_matches(['"', '\'']).starts_with("data:"),
+                    "{file}: {url:.80}"
+                );
+            }
+        }
+    }
+    // What the page does with the rest: it reads one description, from here, and has nobody check it.
+    let start = text("/docs/swagger-initializer.js").await;
+    assert!(
+        !start.contains("//petstore") && !start.contains("http"),
+        "{start}"
+    );
+    let plain: String = start.split_whitespace().collect();
+    assert!(
+        plain.contains(r#""validatorUrl":"none""#) && plain.contains(r#""/openapi.json""#),
+        "{start}"
+    );
+    let account = text("/account").await;
+    assert!(
+        loaded(&account).iter().all(|file| file.starts_with("data:")),
+        "{account}"
+    );
     let served: serde_json::Value = serde_json::from_str(&text("/openapi.json").await).unwrap();
     assert_eq!(served, serde_json::to_value(violet::http::openapi()).unwrap());
     assert!(text("/metrics").await.contains("violet_"));

@@ -1,6 +1,7 @@
 //! `violet dev` where it cannot be: it says so at once, and leaves nothing behind. And where it may be elsewhere.
 use std::{fs, net::TcpListener, path::PathBuf};
 
+use sqlx::{Connection as _, PgConnection};
 use violet_chain::Wallet;
 
 use super::{Violet, folder};
@@ -109,4 +110,58 @@ async fn a_server_says_what_it_lacks() {
         assert!(refusal.contains("refused"), "{refusal}");
         assert!(!refusal.contains("secret"), "{refusal}");
     }
+}
+
+#[tokio::test]
+async fn a_schema_that_cannot_be_brought_up_to_date_says_what_to_do() {
+    let database = Database::create().await;
+    let mut db = PgConnection::connect(&database.url()).await.unwrap();
+    let role = format!("limited_{}", database.name());
+    let mut run = async |statement: String| {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(statement))
+            .execute(&mut db)
+            .await
+            .unwrap();
+    };
+    let refusal = async |url: &str| {
+        Violet::start(&["migrate"], &[("DATABASE_URL", url)])
+            .refuses()
+            .await
+    };
+
+    run(format!(
+        "create role {role}; revoke create on schema public from public"
+    ))
+    .await;
+    let limited = format!("{}&options[role]={role}", database.url());
+    let said = refusal(&limited).await;
+    assert!(
+        said.contains("lacks a privilege; make it the owner of the database"),
+        "{said}"
+    );
+    run(format!("drop role {role}")).await;
+
+    run(
+        "insert into _sqlx_migrations (version, description, success, checksum, execution_time)
+         values (9999, 'later', true, '', 0)"
+            .into(),
+    )
+    .await;
+    let said = refusal(&database.url()).await;
+    assert!(
+        said.contains("migration 9999 is newer than this server"),
+        "{said}"
+    );
+
+    run("delete from _sqlx_migrations where version = 9999;
+         update _sqlx_migrations set checksum = '' where version = 1"
+        .into())
+    .await;
+    let said = refusal(&database.url()).await;
+    assert!(
+        said.contains("migration 1 is another one than this server's"),
+        "{said}"
+    );
+    db.close().await.unwrap();
+    database.delete().await;
 }

@@ -177,13 +177,18 @@ async fn a_storage_that_is_away_is_told_and_waited_for() {
             .status,
         200
     );
-    let unready = ready().await;
+    // What was found is believed for some seconds.
+    let unready = eventually("it is not ready", || async {
+        let reply = ready().await;
+        (reply.status == 503).then_some(reply)
+    })
+    .await;
     assert_eq!((unready.status, &unready.body["ready"]), (503, &json!(false)));
     assert!(
         unready.body["storage"]
             .as_str()
             .unwrap()
-            .starts_with("it does not answer")
+            .starts_with("files cannot be stored")
     );
     assert_eq!(
         (&unready.body["database"], world.count("files").await),
@@ -193,7 +198,12 @@ async fn a_storage_that_is_away_is_told_and_waited_for() {
     bucket.refuse(false);
     assert_eq!(user.get(&download).await.status, 200);
     transcription(&user, &samples::wav(1000)).await.ok();
-    assert_eq!(ready().await.ok()["storage"], "ok");
+    let again = eventually("it is ready again", || async {
+        let reply = ready().await;
+        (reply.status == 200).then_some(reply)
+    })
+    .await;
+    assert_eq!(again.body["storage"], "ok");
     settled(&bucket, 2).await;
     world.end().await;
 }
