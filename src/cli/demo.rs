@@ -21,6 +21,8 @@ use crate::verify::{self, Receipt};
 
 /// How long each part of the story may take.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// A task may take this long on a machine that has other things to do: the validators have 15 minutes for it alone.
+const LONGEST: Duration = Duration::from_secs(20 * 60);
 /// A base is published two snapshots after it was made.
 const REVEAL_PATIENCE: Duration = Duration::from_secs(60);
 
@@ -235,9 +237,13 @@ impl Teller {
             started.elapsed().as_secs_f64() * 1e3
         ));
 
-        let result = self.get(&format!("/api/v1/{kind}/{id}/result?wait=60")).await?;
+        let result = self
+            .until(&format!("/api/v1/{kind}/{id}/result"), "answered", |result| {
+                result["available"] == true || !result["reason"].is_null()
+            })
+            .await?;
         if result["available"] != true {
-            return Err(format!("no answer: {result}").into());
+            return Err(format!("nobody answered: {result}").into());
         }
         print(&format!(
             "first answer after {:.2} s, from uid {} ({})",
@@ -245,7 +251,11 @@ impl Teller {
             result["miner_uid"],
             result["model_id"].as_str().unwrap_or_default()
         ));
-        let status = self.get(&format!("/api/v1/task/{id}/status?wait=60")).await?;
+        let status = self
+            .until(&format!("/api/v1/task/{id}/status"), "judged", |status| {
+                !status["settled_at"].is_null()
+            })
+            .await?;
         let settled = started.elapsed();
         print(&format!(
             "{} after {:.2} s",
@@ -253,11 +263,40 @@ impl Teller {
             settled.as_secs_f64()
         ));
         if status["verified"] != true {
-            return Err(format!("no verdict: {status}").into());
+            let reason = status["reason"].as_str().unwrap_or("unknown");
+            return Err(format!("it ended without a verdict, for the reason {reason}: {status}").into());
         }
         print(&story::of(&self.receipt(&id).await?)?);
         let result = self.get(&format!("/api/v1/{kind}/{id}/result")).await?;
         Ok((Told { title, id, settled }, result))
+    }
+
+    /// Asks until `is_there`, for as long as a task may take: on a busy machine that is long.
+    async fn until(
+        &self,
+        path: &str,
+        what: &str,
+        is_there: impl Fn(&Value) -> bool,
+    ) -> Result<Value, Failure> {
+        let started = Instant::now();
+        loop {
+            let found = self.get(&format!("{path}?wait=60")).await?;
+            if is_there(&found) {
+                return Ok(found);
+            }
+            let waited = started.elapsed();
+            if waited > LONGEST {
+                return Err(format!("not {what} after {} s: {found}", waited.as_secs()).into());
+            }
+            // Whoever has answers may be asked again at once.
+            if waited > Duration::from_secs(30) {
+                print(&format!(
+                    "not {what} yet after {} s; this machine is busy",
+                    waited.as_secs()
+                ));
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
     }
 
     async fn receipt(&self, id: &str) -> Result<Receipt, Failure> {

@@ -27,7 +27,7 @@ async fn a_key_is_shown_once_and_listed_until_it_is_revoked() {
     let secret = made["api_key"].as_str().unwrap();
     assert_eq!(
         (&made["name"], &made["scopes"]),
-        (&"my key".into(), &json!(["files:read"]))
+        (&"my key".into(), &json!(["files:read", "files:delete"]))
     );
     assert!(secret.starts_with(made["prefix"].as_str().unwrap()) && made["prefix"] != secret);
     let stored: String = sqlx::query_scalar("select string_agg(k::text, ' ') from api_keys k")
