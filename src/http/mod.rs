@@ -63,6 +63,8 @@ pub use serving::{Limits, serve};
 
 use crate::app::App;
 
+/// Longest id of a request that its sender may choose. It goes into logs and events, which are kept.
+const LONGEST_REQUEST_ID: usize = 64;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
@@ -154,6 +156,7 @@ pub fn router(app: App) -> Router {
             header::AUTHORIZATION,
             API_KEY,
         ]))
+        .map_request(with_a_fit_id)
         .layer(SetRequestIdLayer::new(REQUEST_ID, MakeRequestUuid))
         .layer(TraceLayer::new_for_http().make_span_with(named))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID))
@@ -175,6 +178,18 @@ pub fn router(app: App) -> Router {
         .with_state(app);
     // Around the whole router, not around each route: only there an answer is as it goes out, with its Allow header.
     Router::new().fallback_service(answering).layer(observability)
+}
+
+/// Takes away an id that is none: the request gets one of ours.
+fn with_a_fit_id(mut request: Request) -> Request {
+    let is_fit = request.headers().get(REQUEST_ID).is_none_or(|id| {
+        let fits = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
+        (1..=LONGEST_REQUEST_ID).contains(&id.len()) && id.as_bytes().iter().all(fits)
+    });
+    if !is_fit {
+        request.headers_mut().remove(REQUEST_ID);
+    }
+    request
 }
 
 /// What every line of the log about a request says: the id that its answer has, and no query, which may be a link's.

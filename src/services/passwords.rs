@@ -224,6 +224,7 @@ pub async fn reset(app: &App, from: &Origin, token: &str, password: &str) -> Res
     if account.email_verified_at.is_none() {
         // Whoever made the account with another's address does not keep a way in.
         store::identities::delete_all(&mut *tx, user).await?;
+        store::api_keys::revoke_all(&mut *tx, user).await?;
     }
     // Who reads the mail has the address.
     store::users::verified(&mut *tx, user, now).await?;

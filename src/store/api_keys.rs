@@ -181,6 +181,17 @@ pub(crate) async fn revoke(
     Ok(done.rows_affected() == 1)
 }
 
+/// Revokes all keys that a user made.
+pub(crate) async fn revoke_all(db: impl PgExecutor<'_>, user: UserId) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update api_keys set revoked_at = now() where user_id = $1 and revoked_at is null",
+        user as UserId,
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 /// Gives a key a new secret; the old one works for `grace` seconds more. Whether there is such a key that works.
 pub(crate) async fn rotate(
     db: impl PgExecutor<'_>,

@@ -97,6 +97,13 @@ async fn a_forgotten_password_is_chosen_anew_by_mail() {
         (!person.is_in().await).then_some(())
     })
     .await;
+    // The address was not known to be theirs: whoever registered it keeps nothing.
+    eventually("the key is refused", || async {
+        let usage = person.http.get(format!("{}/api/v1/usage", person.url));
+        let reply = Reply::to(usage.header("X-API-Key", &person.key)).await;
+        (reply.status == 401).then_some(())
+    })
+    .await;
     let notice = office.letter(&person.email, 3).await;
     assert!(
         notice.text.contains("Subject: Your password was changed"),

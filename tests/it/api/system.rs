@@ -179,6 +179,14 @@ async fn a_request_has_an_id_that_its_sender_may_choose() {
     assert_eq!(made.headers["x-request-id"].len(), 36);
     let chosen = Reply::to(world.http.get(&url).header("X-Request-Id", "mine")).await;
     assert_eq!(chosen.headers["x-request-id"], "mine");
+    let longest = "x".repeat(64);
+    let chosen = Reply::to(world.http.get(&url).header("X-Request-Id", &longest)).await;
+    assert_eq!(chosen.headers["x-request-id"], longest);
+    // It is kept with events, which nobody can delete.
+    for unfit in ["x".repeat(65), String::new(), "a b".into(), "<b>".into()] {
+        let made = Reply::to(world.http.get(&url).header("X-Request-Id", &unfit)).await;
+        assert_eq!(made.headers["x-request-id"].len(), 36, "{unfit}");
+    }
     world.end().await;
 }
 
